@@ -1,0 +1,48 @@
+# Needs Python 3.11 or newer (PYTHON=… names another one) and make; everything else goes into .venv.
+
+PYTHON  ?= python3
+WORKERS ?= 2
+
+VENV := .venv
+BIN  := $(VENV)/bin
+PIP  := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help test lint demo bench clean
+
+help:
+	@echo "make test    run the test suite (ARGS=… goes to pytest, WORKERS=n runs n at once)"
+	@echo "make lint    ruff, mypy, and the rule that imports go one way"
+	@echo "make demo    see the whole story on embedded servers"
+	@echo "make bench   measure (ARGS=… goes to the benchmarks)"
+	@echo "make clean   remove what these made"
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+demo: $(VENV)/.installed
+	$(BIN)/drtool demo $(ARGS)
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.bench $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp is newer than pyproject.toml once what that asks for is installed.
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[mongod]'
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[dev,mongod]'
+	@touch $(VENV)/.installed $@

@@ -1,0 +1,3 @@
+"""drtool: backup and disaster recovery for MongoDB, vector stores and their companions."""
+
+__version__ = "0.1.0"

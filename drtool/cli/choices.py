@@ -1,0 +1,65 @@
+"""What several commands need alike: opening what the configuration names, and naming a snapshot."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from drtool.cli.context import Context
+from drtool.errors import DrtoolError, UsageError
+
+if TYPE_CHECKING:
+    from drtool.operations.catalogue import Known
+    from drtool.operations.reporting import Reporter
+    from drtool.repository.repository import Repository
+
+
+@contextlib.contextmanager
+def repository(context: Context, *, reads_data: bool = False) -> Iterator[Repository]:
+    """The repository of the configuration; with the identity where data is read."""
+    from drtool.operations.opening import repository_of
+
+    with repository_of(context.config().repository, reads_data=reads_data, cancelled=context.stopping) as opened:
+        yield opened
+
+
+def known(context: Context, opened: Repository) -> Known:
+    """All snapshots and what is known of them; what is wrong with the repository is told as warnings."""
+    from drtool.operations.catalogue import read_known
+
+    found = read_known(opened)
+    reporter = context.reporter()
+    for problem in found.problems:
+        reporter.warn(problem.message)
+    return found
+
+
+def refresh_index(opened: Repository, reporter: Reporter) -> list[DrtoolError]:
+    """Bring the local index up to date; what is wrong with index objects is told as warnings, too."""
+    problems = opened.refresh_index()
+    for problem in problems:
+        reporter.warn(problem.message)
+    return problems
+
+
+def expanded(option: str, text: str | None) -> str | None:
+    """What was typed after `option`, with ``${NAME}`` filled in here: a password need not stand in the process list."""
+    from drtool.config.environment import expand
+
+    try:
+        return None if text is None else expand(text, os.environ)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error
+
+
+def pairs(option: str, texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """``OLD=NEW`` as typed after `option`, taken apart."""
+    found = []
+    for text in texts:
+        old, separator, new = text.partition("=")
+        if not (old and separator and new):
+            raise UsageError(f"{option} {text}: write OLD=NEW")
+        found.append((old, new))
+    return tuple(found)

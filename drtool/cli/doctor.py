@@ -1,0 +1,39 @@
+"""``drtool doctor``."""
+
+from __future__ import annotations
+
+import click
+
+from drtool.cli.command import Context, drtool_command
+from drtool.errors import ExaminationFailedError
+
+_MARKS = {"ok": "✓", "warning": "!", "failed": "✗"}
+
+
+@drtool_command(
+    example="""
+drtool doctor
+drtool doctor --storage --json
+"""
+)
+@click.option("--storage", is_flag=True, help="Run the conformance suite against the store (some 100 MB of traffic).")
+def command(context: Context, storage: bool) -> None:
+    """Find out whether a backup and a restore would work from here.
+
+    Looks at the configuration, keys, store, clock, repository, sources and tools. With --storage it tries every
+    guarantee that drtool rests on, on objects of its own, and says what is lost where the store lacks one.
+    """
+    from drtool.operations.doctor import Verdict, examine, examine_storage
+
+    config = context.config()
+    output = context.output
+    counts = dict.fromkeys(Verdict, 0)
+    for finding in examine_storage(config.repository) if storage else examine(config):
+        counts[finding.verdict] += 1
+        output.line("check", check=finding.check, verdict=finding.verdict, message=finding.message, hint=finding.hint)
+        output.text(f"{_MARKS[finding.verdict]} {finding.check}" + (f": {finding.message}" if finding.message else ""))
+        if finding.hint and finding.verdict is not Verdict.OK:
+            output.text(f"    {finding.hint}")
+    output.result(checks={verdict.value: count for verdict, count in counts.items()})
+    if counts[Verdict.FAILED]:
+        raise ExaminationFailedError(f"{counts[Verdict.FAILED]} checks failed; they are listed above")

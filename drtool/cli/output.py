@@ -1,0 +1,139 @@
+"""What a command prints on standard output: text for people, or JSON lines for programs."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TextIO
+
+from drtool.cli.jsonlines import encode
+from drtool.cli.options import GlobalOptions
+from drtool.errors import DrtoolError, ExitCode
+
+_RESERVED = {"type", "command", "ok", "exit_code", "error"}
+#: What could move a terminal's cursor or change its colours, should a name hold it; tabs and newlines may stay.
+_CONTROL = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
+
+class OutputClosedError(Exception):
+    """Whoever read standard output has gone (``drtool … | head``)."""
+
+
+class OutputError(DrtoolError):
+    """Standard output does not take what is written to it (a full disk behind it, say)."""
+
+
+def printable(text: str) -> str:
+    """`text` with control characters replaced, so that it cannot steer a terminal."""
+    return text.translate(_CONTROL)
+
+
+class Output:
+    """Standard output. Each method prints in one of the two modes only, so that a command calls both kinds.
+
+    May be used from several threads. Raises ``OutputClosedError`` when nobody reads any more, and ``OutputError``,
+    once, where writing fails otherwise: what comes after that is dropped, the report on that very error too.
+    """
+
+    def __init__(self, options: GlobalOptions, stream: TextIO | None = None) -> None:
+        self._options = options
+        self._stream = sys.stdout if stream is None else stream
+        self._lock = threading.Lock()
+        self._fields: dict[str, Any] = {}
+        self._finished = False
+        self._broken = False
+
+    @property
+    def json(self) -> bool:
+        """JSON lines, not text?"""
+        return self._options.json
+
+    @property
+    def broken(self) -> bool:
+        """Has writing failed, while a reader was there?"""
+        return self._broken
+
+    def line(self, kind: str, /, **fields: Any) -> None:
+        """A JSON line of this ``type`` (``result`` is `finish`'s)."""
+        if kind == "result" or "type" in fields:
+            raise ValueError("the result line is printed by Output.finish, from what Output.result was given")
+        if self.json:
+            self._write(encode({"type": kind, **fields}))
+
+    def result(self, **fields: Any) -> None:
+        """Put `fields` into the final result line, whether the command then ends well or not."""
+        if reserved := _RESERVED & fields.keys():
+            raise ValueError(f"the result line has {', '.join(sorted(reserved))} already")
+        encode(fields)  # what JSON lacks is noticed here, where it is given
+        self._fields |= fields
+
+    def text(self, text: str = "") -> None:
+        """A line, or several, for people."""
+        if not self.json:
+            self._write(printable(text))
+
+    def ok(self, text: str) -> None:
+        """A sentence for people that something is as it should be."""
+        line = f"✓ {printable(text)}"
+        if self._stream.isatty():
+            self._styled(lambda console: console.print(line, style="green", markup=False))
+        else:
+            self.text(line)  # unattended runs are spared importing rich
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> None:
+        """A table for people; the columns named in `right` are aligned on the right. Cells are shown as text."""
+        aligned = set(right)
+
+        def render(console: Any) -> None:
+            from rich.table import Table
+            from rich.text import Text
+
+            table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+            for column in columns:
+                table.add_column(
+                    Text(column),
+                    justify="right" if column in aligned else "left",
+                    overflow="fold",
+                    no_wrap=not console.is_terminal,
+                )
+            for row in rows:
+                table.add_row(*(Text(printable(str(cell))) for cell in row))
+            console.print(table)
+
+        self._styled(render)
+
+    def finish(self, exit_code: ExitCode, error: dict[str, str] | None = None) -> None:
+        """Print the final result line, once; `error` has ``kind``, ``message`` and ``hint``. For ``main`` only."""
+        if self._finished:
+            return
+        self._finished = True
+        if self.json:
+            line = {"type": "result", "command": self._options.command, "ok": exit_code == ExitCode.OK}
+            line |= {"exit_code": int(exit_code), **self._fields}
+            self._write(encode(line if error is None else {**line, "error": error}))
+
+    def _styled(self, render: Callable[[Any], None]) -> None:
+        if self.json:
+            return
+        from rich.console import Console
+
+        console = Console(file=self._stream, highlight=False)
+        if not console.is_terminal:
+            console.width = 10_000  # a program or a file has no margin: never wrap
+        with console.capture() as captured:
+            render(console)
+        self._write("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))
+
+    def _write(self, text: str) -> None:
+        with self._lock:
+            if self._broken:
+                return
+            try:
+                self._stream.write(text + "\n")
+                self._stream.flush()
+            except BrokenPipeError:
+                raise OutputClosedError from None
+            except OSError as error:
+                self._broken = True
+                raise OutputError(f"cannot write to standard output: {error.strerror or error}") from error

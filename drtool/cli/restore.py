@@ -1,0 +1,155 @@
+"""``drtool restore``."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from drtool.cli.choices import expanded, known, pairs, refresh_index, repository
+from drtool.cli.command import Context, drtool_command
+from drtool.cli.units import duration, size
+from drtool.errors import UsageError
+
+if TYPE_CHECKING:
+    from drtool.operations.catalogue import Known
+    from drtool.operations.choosing import Chosen
+    from drtool.operations.restore import Prospect
+    from drtool.repository.manifests import Manifest, SourceEntry
+
+_SHOWN = 20
+
+
+@drtool_command(
+    example="""
+drtool restore latest
+drtool restore latest-verified --rename app=app_check
+drtool restore nightly@2026-08-01T00:00:00Z --only app.users --to mongodb://standby/
+drtool restore latest --dry-run
+"""
+)
+@click.argument("name", metavar="SNAPSHOT")
+@click.option("--source", "source_name", metavar="S", help="Which source of the snapshot, where it has several.")
+@click.option("--to", metavar="URI", help="Another server, same names; ${NAME} in it comes from the environment.")
+@click.option("--only", multiple=True, metavar="NAME", help="A database, db.collection or a glob (again for more).")
+@click.option("--rename", multiple=True, metavar="A=B", help="Restore A as B (again for more).")
+@click.option("--expect-head", metavar="HASH", help="Refuse unless the job's snapshots include this head.")
+@click.option("--dry-run", is_flag=True, help="Show what would be restored and what is there; write nothing.")
+def command(
+    context: Context,
+    name: str,
+    source_name: str | None,
+    to: str | None,
+    only: tuple[str, ...],
+    rename: tuple[str, ...],
+    expect_head: str | None,
+    dry_run: bool,
+) -> None:
+    """Bring a snapshot back, beside what is there.
+
+    Never over it: without --to or --rename the source's own server gets new databases (app_restored_…). A target that
+    is not empty is refused. Everything needed is present in the repository before the first write.
+    """
+    from drtool.operations.budget import Budget
+    from drtool.operations.opening import source_like
+    from drtool.operations.restore import Restore, Wish, expected_seconds, require_head
+    from drtool.operations.runs import registered
+
+    config = context.config()
+    reporter = context.reporter()
+    wish = Wish(expanded("--to", to), only, pairs("--rename", rename))
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(repository(context, reads_data=True))
+        is_new_here = not opened.state.heads()  # asked before `known`, which remembers what it sees
+        found = known(context, opened)
+        chosen = found.choose(name)
+        snapshot = chosen.snapshot
+        if expect_head is not None:
+            require_head(found.catalogue, snapshot, expect_head)
+        elif is_new_here:
+            reporter.warn("this host has not seen the repository before: that it is the newest state is unproven")
+        origin = _origin(snapshot.manifest, source_name)
+        stack.enter_context(registered(opened, "restore", snapshot.manifest.job, reporter))
+        refresh_index(opened, reporter)
+        source = source_like(stack, origin, config.sources)
+        budget = Budget.within(config.limits.memory, config.limits.readers)
+        restore = Restore(opened, snapshot, source, wish, budget, reporter)
+        stack.callback(restore.close)
+        prospect = restore.prospect()
+        seconds = expected_seconds(opened, found, prospect.bytes)
+        level, occupied = found.level(snapshot), prospect.inspection.occupied
+        _announce(context, chosen, found, prospect, seconds)
+        context.output.result(
+            snapshot=snapshot.id,
+            level=level.level.label,
+            verified_at=level.at,
+            verification_failed=level.last_failed,
+            target=prospect.inspection.target,
+            expected_records=prospect.records,
+            streams=len(prospect.plan.items),
+            occupied=list(occupied),
+            expected_seconds=seconds if seconds is None else round(seconds, 1),
+            distance=chosen.distance,
+        )
+        if dry_run:
+            context.output.result(would_refuse=bool(occupied))
+            context.output.text("nothing was written (--dry-run)")
+            if occupied:
+                context.output.text(f"the restore would be refused: {_in_the_way(len(occupied))}")
+            return
+        result = restore.run(prospect)
+    context.output.result(
+        records=result.records,
+        bytes=result.bytes,
+        seconds=round(result.seconds, 3),
+        replayed=0,
+        recovered_to=result.recovered_to,
+    )
+    context.output.ok(
+        f"restored {result.records:,} records ({size(result.bytes)}) in {result.streams} streams"
+        f" to {result.target} in {duration(result.seconds)}"
+    )
+
+
+def _origin(manifest: Manifest, name: str | None) -> SourceEntry:
+    found = [source for source in manifest.sources if name is None or source.name == name]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(source.name for source in manifest.sources)
+    if not found:
+        raise UsageError(f"the snapshot has no source {name!r}", hint=f"It has: {names}")
+    raise UsageError("the snapshot has several sources", hint=f"Say which with --source: {names}")
+
+
+def _in_the_way(count: int) -> str:
+    return "1 thing is in the way" if count == 1 else f"{count} things are in the way"
+
+
+def _announce(context: Context, chosen: Chosen, found: Known, prospect: Prospect, seconds: float | None) -> None:
+    from drtool.operations.choosing import instant_of
+
+    output, snapshot = context.output, chosen.snapshot
+    level = found.level(snapshot)
+    verified = f"verified {level.level.label} on {level.at}" if level.at else "never verified"
+    if level.last_failed:
+        verified = f"verified {level.level.label} on {level.at}; " if level.at else ""
+        verified += "the LAST VERIFICATION FAILED"
+    age = duration((datetime.now(UTC) - instant_of(snapshot)).total_seconds())
+    output.text(f"snapshot {snapshot.id} of job {snapshot.manifest.job}, {verified}")
+    output.text(f"  brings back {snapshot.manifest.instant}, {age} ago")
+    if chosen.distance is not None:
+        output.text(f"  taken {duration(chosen.distance.total_seconds())} before the time asked for")
+    output.text(f"  {prospect.records:,} records, {size(prospect.bytes)}, to {prospect.inspection.target}:")
+    items = prospect.plan.items
+    for item in items[:_SHOWN]:
+        output.text(f"    {item.stream.name} → {item.name} ({item.records:,})")
+    if len(items) > _SHOWN:
+        output.text(f"    … and {len(items) - _SHOWN} more")
+    if seconds is not None:
+        output.text(f"  should take about {duration(max(1, seconds))}, at the rate last measured")
+    for occupied in prospect.inspection.occupied:
+        output.text(f"  in the way: {occupied}")
+    for note in prospect.inspection.notes:
+        output.text(f"  note: {note}")

@@ -1,0 +1,120 @@
+"""``drtool show``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from drtool.cli.choices import known, refresh_index, repository
+from drtool.cli.command import Context, drtool_command
+from drtool.cli.output import Output
+from drtool.cli.units import duration, size
+
+if TYPE_CHECKING:
+    from drtool.operations.choosing import Chosen
+    from drtool.repository.chain import Snapshot
+    from drtool.repository.evidence import Reached
+    from drtool.repository.manifests import StreamEntry
+
+
+@drtool_command(
+    example="""
+drtool show latest
+drtool show nightly@2026-08-01T00:00:00Z --json
+"""
+)
+@click.argument("name", metavar="SNAPSHOT")
+def command(context: Context, name: str) -> None:
+    """Show one snapshot in full: sources, instants, streams, level reached, what it costs."""
+    import contextlib
+
+    from drtool.operations.contents import Contents
+    from drtool.repository.reader import ChunkReader
+
+    with repository(context) as opened:
+        found = known(context, opened)
+        chosen = found.choose(name)
+        snapshot = chosen.snapshot
+        refresh_index(opened, context.reporter())
+        with contextlib.closing(ChunkReader(opened)) as reader:
+            streams = Contents(reader, snapshot.manifest).streams()
+        signer = opened.document.name_of(snapshot.signer)
+    level = found.level(snapshot)
+    _report(context.output, chosen, level, signer, streams)
+    if chosen.distance is not None:
+        context.output.text(f"taken {duration(chosen.distance.total_seconds())} before the time asked for")
+    _show(context.output, snapshot, level, signer)
+    _show_streams(context.output, streams)
+
+
+def _report(output: Output, chosen: Chosen, level: Reached, signer: str, streams: Sequence[StreamEntry]) -> None:
+    from dataclasses import asdict
+
+    snapshot, manifest = chosen.snapshot, chosen.snapshot.manifest
+    figures = manifest.statistics
+    for entry in streams:
+        output.line(
+            "stream",
+            source=entry.source,
+            name=entry.name,
+            kind=entry.kind,
+            consistency=entry.consistency,
+            proof=entry.proof,
+            records=entry.records,
+            bytes=entry.bytes,
+            chunks=entry.chunks,
+        )
+    output.result(
+        snapshot=snapshot.id,
+        distance=chosen.distance,
+        job=manifest.job,
+        instant=manifest.instant,
+        created=manifest.created,
+        consistency=manifest.consistency,
+        level=level.level.label,
+        verified_at=level.at,
+        proof=level.proof,
+        number=manifest.number,
+        head=snapshot.hash,
+        host=manifest.host,
+        signer=signer,
+        tool=manifest.tool,
+        sources=[asdict(source) for source in manifest.sources],
+        streams=len(streams),
+        records=figures.records,
+        bytes={"read": figures.bytes, "new": figures.new_bytes, "stored": figures.stored_bytes},
+        chunks={"total": figures.chunks, "new": figures.new_chunks},
+        seconds=figures.seconds,
+    )
+
+
+def _show(output: Output, snapshot: Snapshot, level: Reached, signer: str) -> None:
+    manifest, figures = snapshot.manifest, snapshot.manifest.statistics
+    verified = f"{level.level.label} on {level.at}" if level.at else "not verified yet"
+    output.text(f"snapshot     {snapshot.id}  (number {manifest.number} of job {manifest.job})")
+    output.text(f"instant      {manifest.instant}  {manifest.consistency}")
+    output.text(
+        f"created      {manifest.created} on {manifest.host}, signed by {signer}, in {duration(figures.seconds)}"
+    )
+    output.text(f"verified     {verified}" + ("; the last verification FAILED" if level.last_failed else ""))
+    output.text(f"size         {figures.records:,} records, {size(figures.bytes)}, {figures.chunks} chunks")
+    output.text(f"cost         {size(figures.new_bytes)} were new, stored as {size(figures.stored_bytes)}")
+    output.text(f"head         {snapshot.hash}")
+    for source in manifest.sources:
+        output.text(
+            f"source       {source.name}: {source.type} {source.version}, {source.topology}, at {source.instant}"
+        )
+        for warning in source.warnings:
+            output.text(f"             {warning}")
+
+
+def _show_streams(output: Output, streams: Sequence[StreamEntry]) -> None:
+    output.text()
+    rows = [
+        (f"{e.source}/{e.name}", e.kind, e.consistency, e.proof, f"{e.records:,}", size(e.bytes), e.chunks)
+        for e in streams
+    ]
+    columns = ("STREAM", "KIND", "CONSISTENCY", "PROVABLE", "RECORDS", "SIZE", "CHUNKS")
+    output.table(columns, rows, right=("RECORDS", "SIZE", "CHUNKS"))

@@ -1,0 +1,113 @@
+"""``drtool verify``."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import click
+
+from drtool.cli.choices import known, refresh_index, repository
+from drtool.cli.command import Context, drtool_command
+from drtool.cli.units import duration, size
+from drtool.errors import VerificationFailedError
+
+if TYPE_CHECKING:
+    from drtool.operations.verify import Verification
+
+_SHOWN = 10
+
+
+@drtool_command(
+    example="""
+drtool verify latest --level restored
+drtool verify --level intact
+drtool verify --level readable --share 3/7
+"""
+)
+@click.argument("names", nargs=-1, metavar="[SNAPSHOT]...")
+@click.option(
+    "--level",
+    type=click.Choice(["listed", "intact", "readable", "restored"]),
+    default="intact",
+    show_default=True,
+    help="How far: every object is there; has its checksum; decrypts; restores and compares equal.",
+)
+@click.option("--sample", metavar="P%", help="Read a random part of the packs only.")
+@click.option("--share", metavar="K/N", help="Read the K-th of N parts: N runs read everything.")
+def command(context: Context, names: tuple[str, ...], level: str, sample: str | None, share: str | None) -> None:
+    """Raise snapshots to a level of verification, and record it.
+
+    All snapshots without an argument. listed and intact need the agent key only; readable and restored need the
+    identity. restored starts a private server, restores into it, and compares record by record. Exits with 4 when
+    something is wrong.
+    """
+    from drtool.operations.budget import Budget
+    from drtool.operations.inspecting import Sample
+    from drtool.operations.opening import source_like
+    from drtool.operations.runs import registered
+    from drtool.operations.verify import Verifier, parse_level
+    from drtool.repository.evidence import Level
+
+    wanted, chosen_sample = parse_level(level), Sample.parse(sample, share)
+    config = context.config()
+    reporter = context.reporter()
+    failed: list[str] = []
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(repository(context, reads_data=wanted >= Level.READABLE))
+        found = known(context, opened)
+        snapshots = [found.choose(name).snapshot for name in names] or list(found.catalogue.snapshots)
+        stack.enter_context(registered(opened, "verify", "", reporter))
+        problems = [*found.problems, *refresh_index(opened, reporter)]
+        budget = Budget.within(config.limits.memory, config.limits.readers)
+        verifier = Verifier(opened, budget, reporter, lambda origin: source_like(stack, origin, config.sources))
+        stack.callback(verifier.close)
+        for snapshot in snapshots:
+            outcome = verifier.verify(snapshot, wanted, chosen_sample)
+            _show(context, outcome)
+            if not outcome.ok:
+                failed.append(snapshot.id)
+    context.output.result(verified=len(snapshots) - len(failed), failed=failed)
+    if not snapshots:
+        context.output.text("no snapshots to verify")
+    if failed:
+        raise VerificationFailedError(
+            f"{len(failed)} of {len(snapshots)} snapshots failed: {', '.join(failed)}",
+            hint="The problems are listed above. Other snapshots may be whole: drtool snapshots.",
+        )
+    if problems:
+        raise VerificationFailedError(f"the snapshots are good, but: {problems[0].message}")
+
+
+def _show(context: Context, outcome: Verification) -> None:
+    from dataclasses import asdict
+
+    output = context.output
+    output.line(
+        "verification",
+        snapshot=outcome.snapshot.id,
+        level=outcome.level.label,
+        ok=outcome.ok,
+        share=outcome.share,
+        proof=outcome.proof,
+        seconds=round(outcome.seconds, 3),
+        checked=asdict(outcome.checked),
+        problems=[asdict(problem) for problem in outcome.problems],
+    )
+    checked = outcome.checked
+    figures = f"{checked.objects} objects, {checked.chunks} chunks"
+    figures += f", {size(checked.bytes)} read" if checked.bytes else ""
+    figures += f", {checked.records:,} records compared" if checked.records else ""
+    part = f" ({outcome.share:.0%} of it)" if outcome.share < 1 else ""
+    if outcome.ok:
+        proof = f", proof {outcome.proof}" if outcome.proof else ""
+        output.ok(
+            f"{outcome.snapshot.id}: {outcome.level.label}{part}{proof}; {figures} in {duration(outcome.seconds)}"
+        )
+        return
+    output.text(f"✗ {outcome.snapshot.id}: not {outcome.level.label}; {figures}")
+    for problem in outcome.problems[:_SHOWN]:
+        stream = f" (stream {problem.stream})" if problem.stream else ""
+        output.text(f"    {problem.message}{stream}")
+    if len(outcome.problems) > _SHOWN:
+        output.text(f"    … and {len(outcome.problems) - _SHOWN} more; --json lists all")

@@ -1,0 +1,90 @@
+"""From a file to a checked `Config`, with every problem of the file in one error."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from drtool.config.document import Document, parse
+from drtool.config.environment import expand
+from drtool.config.explaining import explain
+from drtool.config.paths import DIRECTORY
+from drtool.config.places import find_config
+from drtool.config.problems import KeyPath, Problem, dotted, nearest, refuse
+from drtool.config.root import Config
+from drtool.config.secrets import Secret
+from drtool.errors import ConfigError
+
+
+def load_config(path: Path | None = None) -> Config:
+    """Find (`find_config`), read and check the configuration.
+
+    ``ConfigError`` names file, line and key of every problem, one per line. Secrets that come from elsewhere are
+    not fetched.
+    """
+    file = find_config(path)
+    try:
+        text = file.read_text("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"the configuration {file} is not text in UTF-8") from None
+    return parse_config(text, file)
+
+
+def parse_config(text: str, file: Path, environment: Mapping[str, str] = os.environ) -> Config:
+    """The configuration that `text` is, as if read from `file`; raises like `load_config`."""
+    document = parse(text, lambda value, _key: expand(value, environment))
+    if document.content is None and not document.problems:
+        raise ConfigError(f"the configuration {file} is empty", hint="drtool init writes one with comments.")
+    problems = list(document.problems)
+    config: Config | None = None
+    if document.content is not None:
+        problems += _unknown_sources(document)
+        config = _validated(document, file.absolute().parent, problems)
+    if problems or config is None:
+        raise refuse(str(file), problems)
+    return _with_named_secrets(config).read_from(file.absolute())
+
+
+def _validated(document: Document, directory: Path, problems: list[Problem]) -> Config | None:
+    try:
+        return Config.model_validate(document.content, context={DIRECTORY: directory})
+    except ValidationError as error:
+        already = {problem.key for problem in problems}
+        problems += (problem for problem in explain(error, document) if problem.key not in already)
+        return None
+
+
+def _unknown_sources(document: Document) -> list[Problem]:
+    """Jobs that name sources which are not there; looked for in what the file says, so that it is found at once
+    with everything else."""
+    content = document.content
+    sources, jobs = (content.get(part) if isinstance(content, dict) else None for part in ("sources", "jobs"))
+    if not isinstance(sources, dict) or not isinstance(jobs, dict):
+        return []
+    problems = []
+    for job, settings in jobs.items():
+        names = settings.get("sources") if isinstance(settings, dict) else None
+        for position, name in enumerate(names if isinstance(names, list) else ()):
+            if isinstance(name, str) and name not in sources:
+                key: KeyPath = ("jobs", job, "sources", position)
+                problems.append(Problem(document.line_of(key), key, f"no source '{name}'{nearest(name, sources)}"))
+    return problems
+
+
+def _with_named_secrets(config: Config) -> Config:
+    """Give each secret its place in the file as its name, for the errors of `Secret.reveal`."""
+    sources = {name: _name_secrets(source, ("sources", name)) for name, source in config.sources.items()}
+    return config.model_copy(
+        update={"repository": _name_secrets(config.repository, ("repository",)), "sources": sources}
+    )
+
+
+def _name_secrets(settings: BaseModel, key: KeyPath) -> Any:
+    named = {name: value.named(dotted((*key, name))) for name, value in settings if isinstance(value, Secret)}
+    return settings.model_copy(update=named)

@@ -1,0 +1,35 @@
+"""The configuration as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, PrivateAttr
+
+from drtool.config.jobs import Job
+from drtool.config.limits import Limits
+from drtool.config.model import Model, Name
+from drtool.config.repository import RepositorySettings
+from drtool.config.sources import AnySource
+
+
+class Config(Model):
+    """Everything in ``drtool.yaml``, checked: each job's sources exist. ``path`` is the file, absolute."""
+
+    repository: RepositorySettings
+    sources: dict[Name, AnySource] = Field(min_length=1, description="The systems that are backed up, by name.")
+    jobs: dict[Name, Job] = Field(min_length=1, description="What is backed up together, by name.")
+    limits: Limits = Field(default_factory=Limits, description="How much of this host drtool may use.")
+
+    _path: Path = PrivateAttr(default=Path())
+
+    @property
+    def path(self) -> Path:
+        """The file that this was read from."""
+        return self._path
+
+    def read_from(self, path: Path) -> Config:
+        """The same configuration with its file noted."""
+        copy = self.model_copy()
+        copy._path = path
+        return copy

@@ -1,0 +1,82 @@
+"""The commented ``drtool.yaml`` that ``drtool init`` writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from drtool.config.environment import escape
+
+_TEMPLATE = """\
+# What drtool backs up, and where to. Check it with: drtool config check
+# In any text, ${{NAME}} is an environment variable, ${{NAME:-default}} one with a default, and $$ a dollar sign.
+
+repository:
+  # s3://BUCKET/PREFIX, or a directory. Credentials come from the environment, or from a profile.
+{repository}
+  # The key of this host. It writes backups and cannot read the data in them.
+  agent_key: {agent_key}
+  # The key that reads the data back. Keep it away from this host, and name it only where you restore or verify.
+{identity}
+
+sources:
+  app:
+    type: mongodb
+    # The same address in a file or from a command: {{file: /etc/drtool/mongodb-uri}}, {{command: "pass show mongodb"}}
+    uri: "${{MONGODB_URI}}"
+    # Without this, all databases.
+    # databases: [shop, accounts]
+    # Whole databases, collections, or patterns, such as shop.sessions or "*.cache_*".
+    # This one leaves out the databases that drtool restore makes beside the originals.
+    exclude: ["*_restored_*"]
+
+jobs:
+  # What belongs together is backed up together, by: drtool backup nightly
+  nightly:
+    sources: [app]
+
+# How much of this host drtool may use.
+# limits:
+#   memory: 300 MB
+#   readers: 4
+"""
+
+
+def render_template(
+    repository_url: str,
+    agent_key_path: Path | str,
+    *,
+    identity_path: Path | str | None = None,
+    region: str | None = None,
+    endpoint_url: str | None = None,
+    profile: str | None = None,
+    ca_bundle: Path | str | None = None,
+) -> str:
+    """A configuration for this repository; it is complete once ``MONGODB_URI`` is set.
+
+    Paths stay as given: relative ones belong to the directory that the file is put in.
+    """
+    settings = {
+        "url": repository_url,
+        "region": region,
+        "endpoint_url": endpoint_url,
+        "profile": profile,
+        "ca_bundle": None if ca_bundle is None else str(ca_bundle),
+    }
+    lines = [f"  {_flow(name, value)}" for name, value in settings.items() if value is not None]
+    identity = _file(identity_path) if identity_path is not None else "{file: /media/usb/identity.key}"
+    comment = "" if identity_path is not None else "# "
+    return _TEMPLATE.format(
+        repository="\n".join(lines), agent_key=_file(agent_key_path), identity=f"  {comment}identity: {identity}"
+    )
+
+
+def _file(path: Path | str) -> str:
+    return "{" + _flow("file", str(path)) + "}"
+
+
+def _flow(key: str, value: str) -> str:
+    """``key: value`` on one line, with quotes where YAML wants them."""
+    dumped = yaml.safe_dump({key: escape(value)}, default_flow_style=True, allow_unicode=True, width=float("inf"))
+    return dumped.strip().removeprefix("{").removesuffix("}")

@@ -1,0 +1,74 @@
+"""Backing up a job: one snapshot of its sources, committed by one signed object."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+
+from drtool.errors import DrtoolError, WrongKeyError
+from drtool.operations.budget import Budget
+from drtool.operations.committing import BackupResult, commit
+from drtool.operations.gathering import Gathering
+from drtool.operations.inheriting import Before
+from drtool.operations.reporting import Reporter
+from drtool.repository.repository import Repository
+from drtool.repository.runs import Run
+from drtool.repository.trust import Role
+from drtool.repository.writer import ChunkWriter
+from drtool.sources.base import Source
+
+
+def back_up(
+    repository: Repository, job: str, sources: Sequence[Source], budget: Budget, reporter: Reporter
+) -> BackupResult:
+    """Read the job's sources at one instant each and commit a snapshot.
+
+    On any error nothing is committed, and what was stored is kept for the next run. ``WrongKeyError`` where nobody
+    would accept the snapshot.
+    """
+    started = time.monotonic()
+    _require_writer(repository)
+    probes = [source.probe() for source in sources]
+    for source, probe in zip(sources, probes, strict=True):
+        for warning in probe.warnings:
+            reporter.warn(f"{source.name}: {warning}")
+    with Run(repository, "backup", job) as run:
+        for problem in repository.refresh_index():
+            reporter.warn(problem.message)
+        with (
+            contextlib.closing(Before(repository, job, reporter)) as before,
+            _writing(repository, budget) as writer,
+        ):
+            reads = Gathering(repository, writer, budget, reporter, before).read_all(sources, probes)
+            result = commit(repository, run, writer, job, before, reads, started)
+        run.outcome = "committed"
+    return result
+
+
+def _require_writer(repository: Repository) -> None:
+    public = repository.signer.public
+    if not repository.document.allows(public, Role.WRITER):
+        raise WrongKeyError(
+            "the key given may not write backups: the repository's root did not make its holder a writer",
+            hint="Name this host's own key as repository.agent_key; an identity reads and verifies only.",
+        )
+    if repository.document.is_revoked(public):
+        raise WrongKeyError(
+            "this host's agent key was revoked: nobody would accept a snapshot of it",
+            hint="Fetch a new agent key for this host.",
+        )
+
+
+@contextlib.contextmanager
+def _writing(repository: Repository, budget: Budget) -> Iterator[ChunkWriter]:
+    writer = ChunkWriter(repository, uploads=budget.uploads, pack_bytes=budget.pack_bytes)
+    try:
+        yield writer
+    except BaseException:
+        # What is there already serves the next run. If storing it fails too, the first error is the one to tell.
+        with contextlib.suppress(DrtoolError):
+            writer.flush()
+        raise
+    finally:
+        writer.close()

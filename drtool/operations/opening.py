@@ -1,0 +1,134 @@
+"""From the configuration to what an operation works on: storage, keys, repository, sources."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from drtool.config.secrets import Secret
+from drtool.config.sources import ENTRY_POINTS, SourceSettings
+from drtool.errors import ConfigError, KeyFileError
+from drtool.repository.agent_key import AgentKey
+from drtool.repository.identity import Identity
+from drtool.repository.manifests import SourceEntry
+from drtool.repository.repository import Repository
+from drtool.storage.base import Storage
+from drtool.storage.locate import open_storage
+
+if TYPE_CHECKING:
+    from drtool.config.repository import RepositorySettings
+    from drtool.sources.base import Source
+
+
+@contextmanager
+def storage_of(settings: RepositorySettings, *, cancelled: threading.Event | None = None) -> Iterator[Storage]:
+    """The storage that the configuration names. Setting `cancelled` ends every wait for it, in whichever thread."""
+    storage = open_storage(
+        settings.url,
+        region=settings.region,
+        endpoint_url=settings.endpoint_url,
+        profile=settings.profile,
+        ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
+        cancelled=cancelled,
+    )
+    try:
+        yield storage
+    finally:
+        storage.close()
+
+
+@contextmanager
+def repository_of(
+    settings: RepositorySettings, *, reads_data: bool = False, cancelled: threading.Event | None = None
+) -> Iterator[Repository]:
+    """The repository that the configuration names; `cancelled` as for `storage_of`.
+
+    The identity is fetched only where data is read (`reads_data`) or there is no agent key: it may be on a medium
+    that is seldom there.
+    """
+    agent = _agent_key(settings.agent_key)
+    identity = _identity(settings.identity) if reads_data or agent is None else None
+    if agent is None and identity is None:
+        raise ConfigError(
+            "the configuration names no key to the repository",
+            hint="Set repository.agent_key (to back up and list) or repository.identity (to read data back).",
+        )
+    if reads_data and identity is None:
+        raise ConfigError(
+            "reading data back needs the identity, and the configuration names none",
+            hint="Set repository.identity, for instance {file: /media/usb/identity.key}.",
+        )
+    with storage_of(settings, cancelled=cancelled) as storage:
+        repository = Repository.open(
+            storage,
+            agent=agent,
+            identity=identity,
+            state_dir=settings.state_dir,
+            cache_dir=settings.cache_dir,
+        )
+        try:
+            yield repository
+        finally:
+            repository.close()
+
+
+def open_source(name: str, settings: SourceSettings) -> Source:
+    """The source that the configuration calls `name`."""
+    for entry in entry_points(group=ENTRY_POINTS, name=settings.type):
+        factory: Any = entry.load()
+        source: Source = factory.from_settings(name, settings)
+        return source
+    raise ConfigError(
+        f"sources.{name}: nothing installed reads sources of type {settings.type}",
+        hint="drtool seems to be installed only in part: install it again with pip.",
+    )
+
+
+def source_like(stack: ExitStack, origin: SourceEntry, configured: Mapping[str, SourceSettings]) -> Source:
+    """The configured source that a snapshot's `origin` was read from; closed with `stack`."""
+    settings = configured.get(origin.name)
+    if settings is None:
+        raise ConfigError(
+            f"the configuration has no source {origin.name!r}, which the snapshot was taken of",
+            hint=f"Add sources.{origin.name} with type {origin.type}; its address need not be reachable for a sandbox.",
+        )
+    if settings.type != origin.type:
+        raise ConfigError(f"sources.{origin.name} has type {settings.type}, the snapshot holds {origin.type}")
+    source = open_source(origin.name, settings)
+    stack.callback(source.close)
+    return source
+
+
+@contextmanager
+def sources_of(settings: Mapping[str, SourceSettings]) -> Iterator[list[Source]]:
+    """Several sources, closed with the block."""
+    opened: list[Source] = []
+    try:
+        for name, one in settings.items():
+            opened.append(open_source(name, one))
+        yield opened
+    finally:
+        for source in opened:
+            source.close()
+
+
+def _agent_key(secret: Secret | None) -> AgentKey | None:
+    return None if secret is None else AgentKey.from_text(_key_text(secret), _origin(secret))
+
+
+def _identity(secret: Secret | None) -> Identity | None:
+    return None if secret is None else Identity.from_text(_key_text(secret), _origin(secret))
+
+
+def _key_text(secret: Secret) -> str:
+    try:
+        return secret.reveal()
+    except ConfigError as error:
+        raise KeyFileError(error.message, hint=error.hint) from error
+
+
+def _origin(secret: Secret) -> str:
+    return str(secret.path) if secret.path is not None else secret.key

@@ -1,0 +1,33 @@
+"""Registering operations that only read."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+from drtool.errors import PermissionDeniedError, StorageError, StorageFullError
+from drtool.operations.reporting import Reporter
+from drtool.repository.repository import Repository
+from drtool.repository.runs import Run
+
+
+@contextlib.contextmanager
+def registered(repository: Repository, kind: str, job: str, reporter: Reporter) -> Iterator[None]:
+    """Register a run that only reads; that nothing can be written is no reason not to restore."""
+    run = Run(repository, kind, job)
+    try:
+        run.__enter__()
+    except (PermissionDeniedError, StorageFullError) as error:
+        reporter.warn(f"this run could not register itself ({error.message}): do not prune until it has ended")
+        yield
+        return
+    try:
+        yield
+    except BaseException:
+        run.__exit__(*sys.exc_info())
+        raise
+    try:
+        run.__exit__(None, None, None)
+    except StorageError as error:
+        reporter.warn(f"this run could not say that it has ended, so prune may wait for it: {error.message}")

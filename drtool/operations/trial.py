@@ -1,0 +1,153 @@
+"""Level ``restored``: a trial restore into a sandbox, compared record for record."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from drtool.errors import DrtoolError
+from drtool.operations.budget import Budget
+from drtool.operations.contents import Contents, Problem
+from drtool.operations.loading import load
+from drtool.operations.reporting import Reporter
+from drtool.repository.chunks import chunk_id
+from drtool.repository.keyring import ChunkKind, Keyring
+from drtool.repository.manifests import SourceEntry, StreamEntry
+from drtool.sources.base import WHOLE, Consistency, RestoreItem, RestorePlan, Source, StreamInfo, Target, View
+from drtool.sources.cutting import CutRule
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """How many records were compared, and what was not equal."""
+
+    records: int
+    problems: tuple[Problem, ...]
+
+
+def try_restore(
+    contents: Contents, keyring: Keyring, origin: SourceEntry, source: Source, budget: Budget, reporter: Reporter
+) -> TrialResult:
+    """Restore everything of one source into a sandbox and hold it against the snapshot.
+
+    Each stream must pass its proof, its definition must be equal, and where the system has a digest of its own, that
+    must be the one computed over the records. ``MissingToolError`` where no sandbox can be had.
+    """
+    entries = {entry.name: entry for entry in contents.streams() if entry.source == origin.name}
+    items = tuple(
+        RestoreItem(contents.info(entry), entry.name, entry.records, entry.bytes, Consistency(entry.consistency))
+        for entry in entries.values()
+    )
+    plan = RestorePlan(items, marker=contents.manifest.snapshot)
+    with contextlib.ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="drtool-sandbox-")))
+        sandbox = stack.enter_context(source.sandbox(origin.version, directory))
+        target = source.target(sandbox.uri)
+        stack.callback(target.close)
+        target.inspect(plan)
+        target.begin(plan)
+        load(contents, entries, items, target, budget.readers, reporter)
+        target.finish(plan, reporter.note)
+        view = target.read_back(plan)
+        stack.callback(view.close)
+        return _Comparison(contents, keyring, source, target, view, plan, entries).run(budget.readers, reporter)
+
+
+class _Comparison:
+    def __init__(
+        self,
+        contents: Contents,
+        keyring: Keyring,
+        source: Source,
+        target: Target,
+        view: View,
+        plan: RestorePlan,
+        entries: dict[str, StreamEntry],
+    ) -> None:
+        self._contents = contents
+        self._keyring = keyring
+        self._source = source
+        self._view = view
+        self._plan = plan
+        self._entries = entries
+        self._digests = target.digests(plan)
+        self._stop = threading.Event()
+
+    def run(self, readers: int, reporter: Reporter) -> TrialResult:
+        restored = {stream.name: stream for stream in self._view.streams()}
+        task = "Comparing"
+        reporter.start(task, sum(item.bytes for item in self._plan.items))
+
+        def compare(item: RestoreItem) -> tuple[int, list[Problem]]:
+            return self._compare(item, restored.get(item.stream.name), lambda size: reporter.advance(task, size))
+
+        try:
+            with ThreadPoolExecutor(readers, thread_name_prefix="compare") as pool:
+                try:
+                    results = list(pool.map(compare, sorted(self._plan.items, key=lambda item: -item.bytes)))
+                finally:  # before the pool is left, which waits for what has begun
+                    self._stop.set()
+        finally:
+            reporter.finish(task)
+        problems = [problem for _, found in results for problem in found]
+        extra = restored.keys() - {item.stream.name for item in self._plan.items}
+        problems += [
+            self._problem("extra-stream", name, "the sandbox holds it, the snapshot does not") for name in extra
+        ]
+        return TrialResult(sum(records for records, _ in results), tuple(problems))
+
+    def _compare(
+        self, item: RestoreItem, restored: StreamInfo | None, advance: Callable[[int], None]
+    ) -> tuple[int, list[Problem]]:
+        name = item.stream.name
+        if restored is None:
+            return 0, [self._problem("missing-stream", name, "was not restored")]
+        differences = self._source.differences(item.stream, restored)
+        problems = [self._problem("definition-differs", name, text) for text in differences]
+        if not item.stream.has_records:
+            return 0, problems
+        try:
+            records, found = self._compare_records(name, restored, advance)
+        except DrtoolError as error:
+            return 0, [*problems, Problem.of(error, stream=self._stream(name))]
+        return records, [*problems, *found]
+
+    def _compare_records(
+        self, name: str, restored: StreamInfo, advance: Callable[[int], None]
+    ) -> tuple[int, list[Problem]]:
+        entry = self._entries[name]
+        rule = CutRule(self._keyring.cut_key, entry.threshold)
+        digest = self._source.digest(restored.definition)
+        expected = self._contents.refs(entry)
+        records = 0
+        for chunk in self._view.chunks(restored, WHOLE, rule):
+            if self._stop.is_set():  # nobody waits for this any more
+                break
+            ref = next(expected, None)
+            if ref is None or chunk_id(self._keyring, ChunkKind.DATA, chunk.data) != ref.id:
+                return records, [self._problem("records-differ", name, f"differs after record {records}")]
+            if digest is not None:
+                digest.update(chunk.data)
+            records += chunk.records
+            advance(len(chunk.data))
+        if records != entry.records:
+            return records, [self._problem("records-differ", name, f"holds {records} of {entry.records} records")]
+        return records, list(self._digest_problems(name, digest.hexdigest() if digest is not None else None))
+
+    def _digest_problems(self, name: str, computed: str | None) -> Iterator[Problem]:
+        told = self._digests.get(name)
+        if computed is not None and told != computed:
+            yield self._problem(
+                "digest-differs", name, f"the server's digest is {told or 'absent'}, that of the records {computed}"
+            )
+
+    def _problem(self, kind: str, name: str, message: str) -> Problem:
+        return Problem(kind, "", self._stream(name), f"{name}: {message}")
+
+    def _stream(self, name: str) -> str:
+        return f"{self._entries[name].source}/{name}" if name in self._entries else name

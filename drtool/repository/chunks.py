@@ -1,0 +1,117 @@
+"""Chunks: their ids, and how one is compressed and sealed (docs/format.md, "Chunks")."""
+
+from __future__ import annotations
+
+import threading
+from enum import IntEnum
+
+import zstandard
+from blake3 import blake3
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from drtool.errors import DamagedObjectError
+from drtool.repository.keyring import ChunkKind, Keyring
+from drtool.repository.primitives import TAG_BYTES, nonce
+
+ID_BYTES = 32
+#: No chunk is longer than this when unpacked: 4 MiB and one more record, of at most 48 MiB.
+MAX_CHUNK_BYTES = 64 * 1024 * 1024
+COMPRESSION_LEVEL = 1
+
+
+class Codec(IntEnum):
+    """How a chunk is written down before it is sealed: the first sealed byte."""
+
+    RAW = 0
+    ZSTD = 1
+
+
+def chunk_id(keyring: Keyring, kind: ChunkKind, data: bytes) -> bytes:
+    """Keyed BLAKE3 over the chunk as read: 32 bytes."""
+    return blake3(data, key=keyring.chunk_id_key(kind)).digest()
+
+
+def chunk_aad(lineage: bytes, kind: ChunkKind, id_: bytes) -> bytes:
+    """What a sealed chunk is bound to: never the pack, so that it can move."""
+    return b"drtool/1/chunk\0" + lineage + bytes([kind]) + id_
+
+
+class _Workspace(threading.local):
+    """What one thread keeps between chunks: fresh memory costs more than the work done in it."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL)
+        self.decompressor = zstandard.ZstdDecompressor()
+        self._scratch = bytearray(2 * 1024 * 1024)
+
+    def scratch(self, length: int) -> memoryview:
+        """`length` bytes, the same ones each time."""
+        if len(self._scratch) < length:
+            self._scratch = bytearray(length)
+        return memoryview(self._scratch)[:length]
+
+
+_workspace = _Workspace()
+
+
+def compress(data: bytes) -> memoryview:
+    """The codec byte and what follows it; valid until this thread works on its next chunk."""
+    packed: bytes = _workspace.compressor.compress(data)
+    codec, body = (Codec.ZSTD, packed) if len(packed) < len(data) else (Codec.RAW, data)
+    out = _workspace.scratch(1 + len(body))
+    out[0] = codec
+    out[1:] = body
+    return out
+
+
+def sealed_length(packed: memoryview) -> int:
+    """How many bytes `packed` takes once sealed."""
+    return len(packed) + TAG_BYTES
+
+
+def seal_into(key: AESGCM, counter: int, packed: memoryview, aad: bytes, out: memoryview) -> None:
+    """Seal into `out`, which has `sealed_length` bytes."""
+    key.encrypt_into(nonce(counter), packed, aad, out)
+
+
+def open_chunk(
+    key: bytes, counter: int, sealed: bytes | memoryview, keyring: Keyring, kind: ChunkKind, id_: bytes, length: int
+) -> bytes:
+    """The chunk, provided that it is the one that was named: ``DamagedObjectError`` otherwise.
+
+    `length` is the unpacked length that the index or a page announced; it bounds what is allocated.
+    """
+    what = f"chunk {id_.hex()[:16]}"
+    if not 0 <= length <= MAX_CHUNK_BYTES:
+        raise DamagedObjectError(f"{what} is announced with {length} bytes, which no chunk has")
+    if len(sealed) <= TAG_BYTES:
+        raise DamagedObjectError(f"{what} is truncated")
+    packed = _workspace.scratch(len(sealed) - TAG_BYTES)
+    try:
+        AESGCM(key).decrypt_into(nonce(counter), sealed, chunk_aad(keyring.lineage, kind, id_), packed)
+    except InvalidTag as error:
+        raise DamagedObjectError(f"{what} does not decrypt: it was altered or is another chunk") from error
+    data = _unpack(packed, length, what)
+    if chunk_id(keyring, kind, data) != id_:
+        raise DamagedObjectError(f"{what} is not what it is named: its content has another id")
+    return data
+
+
+def _unpack(packed: memoryview, length: int, what: str) -> bytes:
+    codec, body = packed[0], packed[1:]
+    if codec == Codec.RAW:
+        data = bytes(body)
+    elif codec == Codec.ZSTD:
+        try:
+            # The frame's own claim decides what is allocated, so it must not exceed what was announced.
+            if zstandard.frame_content_size(body) > length:
+                raise DamagedObjectError(f"{what} would unpack to more than the {length} bytes announced")
+            data = _workspace.decompressor.decompress(body, max_output_size=length)
+        except zstandard.ZstdError as error:
+            raise DamagedObjectError(f"{what} does not unpack: {error}") from error
+    else:
+        raise DamagedObjectError(f"{what} uses codec {codec}, which this version does not know")
+    if len(data) != length:
+        raise DamagedObjectError(f"{what} has {len(data)} bytes instead of {length}")
+    return data

@@ -1,0 +1,155 @@
+"""Evidence: what verification found, signed and chained (docs/format.md, "Evidence")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from enum import IntEnum
+from types import UnionType
+from typing import Any
+
+from drtool.errors import DamagedObjectError, DrtoolError, MissingObjectError, TamperedError, WrongKeyError
+from drtool.repository.manifests import new_id, object_hash
+from drtool.repository.primitives import SigningKey
+from drtool.repository.repository import Repository
+from drtool.repository.sealed import Kind
+from drtool.repository.trust import Role
+from drtool.repository.wire import NUMBER_LIMIT, decode_json, encode_json
+
+EVIDENCE = "evidence/"
+MAX_PROBLEMS = 100
+#: What a revocation calls a signer's evidence.
+CHAIN = "evidence"
+_TYPES: dict[str, type | UnionType] = {
+    "evidence": str,
+    "number": int,
+    "previous": str | None,
+    "manifest": str,
+    "level": str,
+    "ok": bool,
+    "at": str,
+    "share": float | int,
+    "proof": str | None,
+    "seconds": float | int,
+}
+
+
+class Level(IntEnum):
+    """How far a snapshot was verified; each level includes the ones before."""
+
+    NONE = 0
+    LISTED = 1
+    INTACT = 2
+    READABLE = 3
+    RESTORED = 4
+
+    @property
+    def label(self) -> str:
+        """The word in listings and evidence."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one verification of one snapshot found.
+
+    ``manifest`` is the hash of the manifest object that was verified; ``share`` is the part of the
+    chunks that was read (1.0 for all); ``proof`` the weakest proof that a restored stream passed.
+    """
+
+    snapshot: str
+    manifest: str
+    level: str
+    ok: bool
+    at: str
+    host: str
+    tool: str
+    share: float
+    checked: Mapping[str, int]
+    problems: tuple[Mapping[str, str], ...]
+    proof: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The best that evidence says of a snapshot, and what the last verification of it said.
+
+    ``seconds`` is how long the verification took that reached the level; 0 where it does not say.
+    """
+
+    level: Level
+    at: str | None
+    proof: str | None
+    last_failed: bool
+    seconds: float = 0.0
+
+
+def record(repository: Repository, evidence: Evidence, signer: SigningKey) -> str:
+    """Store evidence, linked to the last of the same signer; returns its id."""
+    mine = [(int(fields["number"]), data) for _, data, key, fields in _read(repository, []) if key == signer.public]
+    number, last = max(mine, default=(0, b""))
+    id_ = new_id()
+    name = EVIDENCE + id_
+    fields = asdict(evidence)
+    fields["problems"] = fields["problems"][:MAX_PROBLEMS]
+    fields |= {"format": 1, "evidence": id_, "number": number + 1, "previous": object_hash(last) if mine else None}
+    repository.storage.put(name, repository.seal(Kind.EVIDENCE, name, encode_json(fields), signer), if_absent=True)
+    return id_
+
+
+def reached(repository: Repository) -> tuple[dict[str, Reached], list[DrtoolError]]:
+    """What is known of each manifest, by the hash of its object, and what is wrong with the evidence itself."""
+    problems: list[DrtoolError] = []
+    best: dict[str, Reached] = {}
+    failed: dict[str, Level] = {}
+    # A name tells the second only, and numbers order what one signer wrote.
+    found = sorted(
+        _read(repository, problems), key=lambda one: (one[0].rpartition("-")[0], one[3]["at"], one[3]["number"])
+    )
+    there = {(signer, object_hash(data)) for _, data, signer, _ in found}
+    for name, _, signer, fields in found:
+        level = Level[fields["level"].upper()]
+        if fields["previous"] is not None and (signer, fields["previous"]) not in there:
+            problems.append(MissingObjectError(f"evidence that {name} follows is gone"))
+        if level >= Level.READABLE and not repository.document.allows(signer, Role.VERIFIER):
+            problems.append(TamperedError(f"{name} claims level {level.label}, which its signer may not attest"))
+            continue
+        manifest, is_whole = fields["manifest"], fields["share"] >= 1.0
+        old = best.get(manifest, Reached(Level.NONE, None, None, False))
+        if not fields["ok"]:
+            failed[manifest] = max(level, failed.get(manifest, Level.NONE))
+        elif is_whole and level >= failed.get(manifest, Level.NONE):
+            failed.pop(manifest, None)  # only a look at everything, as close as the one that failed, clears it
+        if fields["ok"] and is_whole and level >= old.level:
+            old = Reached(level, fields["at"], fields["proof"], False, float(fields["seconds"]))
+        best[manifest] = replace(old, last_failed=manifest in failed)
+    return best, problems
+
+
+def _read(repository: Repository, problems: list[DrtoolError]) -> Iterator[tuple[str, bytes, bytes, dict[str, Any]]]:
+    for name, data in repository.fetch(repository.storage.list(EVIDENCE)):
+        if isinstance(data, DrtoolError):
+            problems.append(data)
+            continue
+        if data is None:
+            continue
+        try:
+            opened = repository.open_object(Kind.EVIDENCE, name, data)
+            fields = decode_json(opened.payload, name)
+            if not _is_well_formed(fields) or fields["evidence"] != name.removeprefix(EVIDENCE):
+                raise DamagedObjectError(f"{name} is not the evidence that it should be")
+            if not repository.document.accepts(opened.signer, CHAIN, fields["number"], object_hash(data)):
+                raise TamperedError(f"{name} was signed after its signer's key had been revoked")
+        except (DamagedObjectError, TamperedError, WrongKeyError) as error:
+            problems.append(error)
+            continue
+        yield name, data, opened.signer, fields
+
+
+def _is_well_formed(fields: Mapping[str, Any]) -> bool:
+    if fields.get("format") != 1 or not all(isinstance(fields.get(name), kind) for name, kind in _TYPES.items()):
+        return False
+    if not 1 <= fields["number"] < NUMBER_LIMIT or not 0 <= fields["share"] <= 1:
+        return False
+    return fields["level"] in {level.label for level in Level}

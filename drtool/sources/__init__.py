@@ -1,0 +1,1 @@
+"""Systems that are backed up: one package or file for each."""

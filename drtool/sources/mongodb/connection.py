@@ -1,0 +1,183 @@
+"""Connecting, and pymongo's errors in drtool's terms."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient
+from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidURI, OperationFailure, PyMongoError
+from pymongo.synchronous import monitor
+
+from drtool.errors import AuthenticationError, ConfigError, InstantMovedError, SourceError, UnreachableError
+from drtool.sources.mongodb import uri as uris
+
+Document = dict[str, Any]
+Client = MongoClient[Document]
+
+#: Replies of commands whose documents stay as they are.
+RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+#: Replies that are looked into; dates outside Python's range are no error.
+DECODED: CodecOptions[Document] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+
+UNAUTHORIZED = 13
+_AUTHENTICATION_FAILED = (18, 8000)  # 8000 is Atlas'
+_SELECTION_MS = 10_000
+_URI_HINT = "User and password are percent-encoded in it: @ is %40, : is %3A, / is %2F."
+
+_MOVED = {
+    26: "a collection was dropped",
+    43: "the server closed a cursor (a restart, or no reading for too long)",
+    175: "a collection was dropped or renamed while it was read",
+    239: "the instant lies further back than the server keeps history (minSnapshotHistoryWindowInSeconds)",
+    246: "a collection was created, renamed or altered after the instant",
+}
+
+
+# At exit pymongo waits for its monitor threads, which sleep half a second at a time: 0.4 s of every run. They are
+# daemons that hold nothing, so the process may end without them.
+if (wait_for_monitors := getattr(monitor, "_shutdown_resources", None)) is not None:
+    atexit.unregister(wait_for_monitors)
+
+
+def connect(uri: str) -> Client:
+    """A client for `uri`; nothing is sent yet. Raises ``ConfigError`` where the URI cannot be one."""
+    if not uri.startswith(("mongodb://", "mongodb+srv://")):
+        raise ConfigError("a MongoDB URI begins with mongodb:// or mongodb+srv://", hint=_URI_HINT)
+    selection: dict[str, Any] = {}
+    if "serverselectiontimeoutms" not in uris.options(uri):
+        selection["serverSelectionTimeoutMS"] = _SELECTION_MS
+    with translated(uri):
+        try:
+            return MongoClient(uri, appname="drtool", **selection)
+        except (ValueError, InvalidURI):
+            # neither the text nor pymongo's words about it: parts of a password may be in them
+            raise ConfigError("the MongoDB URI cannot be parsed", hint=_URI_HINT) from None
+
+
+@contextlib.contextmanager
+def translated(uri: str, doing: str = "", *, at_instant: bool = False) -> Iterator[None]:
+    """Raise what pymongo raises as drtool's errors; `doing` says what was being done (``reading app.users``).
+
+    ``UnreachableError`` without an answer, ``AuthenticationError`` for credentials and privileges, ``ConfigError``
+    for the URI, else ``SourceError``; with `at_instant` ``InstantMovedError`` for what can no longer be read.
+    """
+    try:
+        yield
+    except PyMongoError as error:
+        if at_instant and isinstance(error, OperationFailure) and error.code in _MOVED:
+            raise InstantMovedError(f"{uris.shown(uri)}, {doing}: {_MOVED[error.code]}") from error
+        raise _translate(error, uri, doing) from error
+
+
+def _translate(error: PyMongoError, uri: str, doing: str) -> SourceError | ConfigError:
+    where = uris.shown(uri) + (f", {doing}" if doing else "")
+    text = f"{where}: {uris.redacted(_text(error), uri)}"
+    if isinstance(error, OperationFailure):
+        if error.code in _AUTHENTICATION_FAILED:
+            return AuthenticationError(text, hint="Check user, password and authSource in the source's URI.")
+        if error.code == UNAUTHORIZED:
+            return AuthenticationError(text, hint="Grant the user the role `backup` to back up, `restore` to restore.")
+        return SourceError(text)
+    if isinstance(error, ConfigurationError):
+        return ConfigError(text)
+    if isinstance(error, ConnectionFailure):
+        hint = "Is the server running, and can this host reach it (host, port, firewall, TLS)?"
+        return UnreachableError(text, hint=hint)
+    return SourceError(text)
+
+
+def _text(error: PyMongoError) -> str:
+    """The server's own sentence where it gave one, without the copy of the whole reply."""
+    if isinstance(error, OperationFailure) and error.details is not None and "errmsg" in error.details:
+        return str(error.details["errmsg"])
+    return str(error).partition(", Timeout:")[0].partition(", full error:")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What a server says of itself.
+
+    ``topology`` is ``replica-set``, ``standalone`` or ``sharded``. Outside a replica set the rest is empty:
+    ``address`` is the member's own (``host:port``), ``set_id`` the set's id as hex, which the role `backup` may not
+    see, ``set_name`` its name.
+    """
+
+    version: str
+    topology: str
+    writable: bool
+    address: str = ""
+    set_id: str = ""
+    set_name: str = ""
+
+    @property
+    def identity(self) -> str:
+        """The replica set's id, or its name where that may not be read; empty where there is none."""
+        return self.set_id or self.set_name
+
+    def same_set(self, other: Deployment) -> bool:
+        """Do both belong to the same replica set, as far as can be seen?"""
+        if self.set_id and other.set_id:
+            return self.set_id == other.set_id
+        return self.set_name == other.set_name
+
+    @property
+    def has_instants(self) -> bool:
+        """Can all collections be read at one cluster time (snapshot reads outside transactions)?"""
+        return self.topology == "replica-set" and self.numbers >= (5,)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The version as numbers."""
+        return version_numbers(self.version)
+
+
+def version_numbers(version: str) -> tuple[int, ...]:
+    """``6.0.5`` or ``8.0.0-rc3`` as numbers: (6, 0, 5), (8, 0, 0)."""
+    return tuple(int(part) for part in version.partition("-")[0].split(".") if part.isdigit())
+
+
+def inspect_deployment(client: Client) -> Deployment:
+    """Ask the member that the client's read preference selects. Raises pymongo's errors."""
+    preference = client.read_preference
+    hello = client.admin.command("hello", read_preference=preference)
+    version = client.admin.command("buildInfo", read_preference=preference)["version"]
+    writable = bool(hello.get("isWritablePrimary"))
+    if "setName" in hello:
+        return Deployment(version, "replica-set", writable, hello["me"], _set_id(client), hello["setName"])
+    return Deployment(version, "sharded" if hello.get("msg") == "isdbgrid" else "standalone", writable)
+
+
+def _set_id(client: Client) -> str:
+    try:
+        config = client.admin.command("replSetGetConfig", read_preference=client.read_preference)["config"]
+    except OperationFailure as error:
+        if error.code != UNAUTHORIZED:
+            raise
+        return ""
+    return str(config["settings"]["replicaSetId"])
+
+
+def pin(uri: str) -> tuple[Client, Deployment, str]:
+    """A client for exactly one server: the member that `uri` and its read preference select, with the URI used for
+    it.
+
+    Raises drtool's errors (``translated``).
+    """
+    client = connect(uri)
+    try:
+        with translated(uri):
+            found = inspect_deployment(client)
+    except BaseException:
+        client.close()
+        raise
+    if found.topology != "replica-set" or uris.is_direct(uri):
+        return client, found, uri
+    client.close()
+    direct = uris.pinned(uri, found.address)
+    return connect(direct), found, direct

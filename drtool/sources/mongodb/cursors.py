@@ -1,0 +1,178 @@
+"""Own `find` and `getMore` commands: pymongo's cursors cannot be told an instant, and decode what need not be.
+
+Replies are taken as they arrive (``batches``). A batch holds about BATCH_BYTES. Fetching the next one ahead in a
+helper thread was measured and gains nothing: the loop over the records and the helper contend for the interpreter's
+lock; several readers at once do gain.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from bson.binary import UUID_SUBTYPE, Binary
+from bson.int64 import Int64
+from bson.raw_bson import RawBSONDocument
+from bson.timestamp import Timestamp
+from pymongo.client_session import ClientSession
+from pymongo.errors import OperationFailure, PyMongoError
+
+from drtool.errors import InstantMovedError, SourceError
+from drtool.sources.base import WHOLE, KeyRange
+from drtool.sources.mongodb.batches import Batch
+from drtool.sources.mongodb.connection import RAW, UNAUTHORIZED, Client, Document, translated
+from drtool.sources.mongodb.keys import MAX_KEY, bound, find_element, int32
+from drtool.sources.mongodb.sessions import Sessions
+
+BATCH_BYTES = 1_500_000
+_FIRST_BATCH = 500
+_LARGEST_BATCH = 50_000
+#: `max` does not come after `min`, or after MinKey where there is no `min`.
+_EMPTY_RANGE = 51175
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What to read: by UUID where known and granted, so that a rename or drop cannot go unnoticed."""
+
+    database: str
+    name: str
+    uuid: bytes | None = None
+
+    def __str__(self) -> str:
+        return f"{self.database}.{self.name}"
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads collections of one pinned server at one instant, or as they are where `instant` is None.
+
+    Threads may share it: each reading has a session of its own.
+    """
+
+    client: Client
+    uri: str
+    sessions: Sessions
+    instant: Timestamp | None
+    _by_uuid: bool = field(default=True, init=False)
+
+    def in_key_order(self, collection: Collection, part: KeyRange = WHOLE) -> Iterator[Batch]:
+        """The records of a range of ``_id`` in the order of the ``_id`` index.
+
+        `min` and `max` span all types, but `min` alone stops short of the id MaxKey (except in clustered
+        collections), so a range that begins somewhere and has no end is read up to MaxKey, and MaxKey by itself.
+        """
+        command: Document = {"hint": {"_id": 1}}
+        open_ended = part.lower is not None and part.upper is None
+        upper = MAX_KEY if open_ended else part.upper
+        if part.lower is not None:
+            command["min"] = RawBSONDocument(bound(part.lower), RAW)
+        if upper is not None:
+            command["max"] = RawBSONDocument(bound(upper), RAW)
+        yield from self._read(collection, command, self._concern(), at_instant=self.instant is not None)
+        if open_ended:
+            command = {"hint": {"_id": 1}, "filter": RawBSONDocument(bound(MAX_KEY), RAW)}
+            yield from self._read(collection, command, self._concern(), at_instant=self.instant is not None)
+
+    def in_natural_order(self, collection: Collection) -> Iterator[Batch]:
+        """All records as they lie."""
+        return self._read(collection, {"hint": {"$natural": 1}}, self._concern(), at_instant=self.instant is not None)
+
+    def in_natural_order_after(self, collection: Collection, after: Timestamp) -> Iterator[Batch]:
+        """All records as they lie in a majority-committed state not older than `after`: for what has no history."""
+        concern: Document = {"level": "majority", "afterClusterTime": after}
+        return self._read(collection, {"hint": {"$natural": 1}}, concern, at_instant=False)
+
+    def _concern(self) -> Document | None:
+        return None if self.instant is None else {"level": "snapshot", "atClusterTime": self.instant}
+
+    def _read(
+        self, collection: Collection, command: Document, concern: Document | None, *, at_instant: bool
+    ) -> Iterator[Batch]:
+        if concern is not None:
+            command["readConcern"] = concern
+        with translated(self.uri, f"reading {collection}", at_instant=True), self.sessions.open() as session:
+            try:
+                reply = self._find(collection, command, session)
+            except OperationFailure as error:
+                if error.code == _EMPTY_RANGE:
+                    return
+                raise
+            if at_instant and not reply.at_instant:
+                # the one sign that there is no such collection any more: no error, no documents, no time
+                raise InstantMovedError(f"{collection}: it was dropped or renamed after the instant")
+            try:
+                while True:
+                    if reply.batch.start < reply.batch.end:
+                        yield reply.batch
+                    if reply.cursor == 0:
+                        return
+                    reply = self._get_more(collection.database, reply, session)
+            finally:
+                if reply.cursor != 0:
+                    self._kill(collection.database, reply, session)
+
+    def _find(self, collection: Collection, command: Document, session: ClientSession) -> _Reply:
+        options = {**command, "batchSize": _FIRST_BATCH, "noCursorTimeout": True}
+        database = self.client[collection.database]
+        if self._by_uuid and collection.uuid is not None:
+            by_uuid = {"find": Binary(collection.uuid, UUID_SUBTYPE), **options}
+            try:
+                return _Reply.parse(database.command(by_uuid, session=session, codec_options=RAW), _FIRST_BATCH)
+            except OperationFailure as error:
+                if error.code != UNAUTHORIZED:
+                    raise
+                self._by_uuid = False
+        by_name = {"find": collection.name, **options}
+        return _Reply.parse(database.command(by_name, session=session, codec_options=RAW), _FIRST_BATCH)
+
+    def _get_more(self, database: str, last: _Reply, session: ClientSession) -> _Reply:
+        size = last.next_size()
+        command = {"getMore": Int64(last.cursor), "collection": last.collection, "batchSize": size}
+        return _Reply.parse(self.client[database].command(command, session=session, codec_options=RAW), size)
+
+    def _kill(self, database: str, reply: _Reply, session: ClientSession) -> None:
+        command = {"killCursors": reply.collection, "cursors": [Int64(reply.cursor)]}
+        with contextlib.suppress(PyMongoError):  # it may be gone already, or the server; it ends with the session too
+            self.client[database].command(command, session=session)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """A reply to a find or getMore that asked for `requested` documents; `cursor` is 0 with the last ones."""
+
+    batch: Batch
+    cursor: int
+    collection: str
+    at_instant: bool
+    requested: int
+
+    @classmethod
+    def parse(cls, document: RawBSONDocument, requested: int) -> _Reply:
+        """Take a reply apart without looking at its documents."""
+        raw = bytes(document.raw)
+        found = find_element(raw, 0, b"cursor")
+        cursor = found[1] if found is not None else len(raw)
+        array = find_element(raw, cursor, b"firstBatch") or find_element(raw, cursor, b"nextBatch")
+        identity, namespace = find_element(raw, cursor, b"id"), find_element(raw, cursor, b"ns")
+        if array is None or identity is None or namespace is None:
+            raise SourceError("the server answered a find with something that is no cursor")
+        start, name = array[1], namespace[1]
+        full_name = raw[name + 4 : name + 4 + int32(raw, name) - 1].decode()
+        return cls(
+            batch=Batch(raw, start + 4, start + int32(raw, start) - 1),
+            cursor=int.from_bytes(raw[identity[1] : identity[1] + 8], "little", signed=True),
+            collection=full_name.partition(".")[2],
+            at_instant=find_element(raw, cursor, b"atClusterTime") is not None,
+            requested=requested,
+        )
+
+    def next_size(self) -> int:
+        """How many documents make BATCH_BYTES, if they are as large as these.
+
+        The reply holds as many as requested, or it reached the server's limit of 16 MB, which makes the guess
+        too large, but smaller every time.
+        """
+        average = (self.batch.end - self.batch.start) / self.requested
+        return max(1, min(_LARGEST_BATCH, int(BATCH_BYTES / max(average, 1))))

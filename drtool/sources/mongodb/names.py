@@ -1,0 +1,92 @@
+"""Namespaces: which are backed up, which answer to what a user typed, and what they are called elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from drtool.errors import ConfigError, UsageError
+
+#: Databases that belong to the deployment and not to an application.
+INTERNAL_DATABASES = ("admin", "local", "config")
+#: Where a restore leaves its marker (in each database that it writes to).
+MARKER_COLLECTION = "drtool_restore"
+BUCKETS = "system.buckets."
+#: What the server allows, in bytes: a name with its database, and a database's name.
+LONGEST_NAMESPACE = 255
+LONGEST_DATABASE = 63
+
+
+def split(namespace: str) -> tuple[str, str]:
+    """Database and collection; a database's name has no dot, a collection's may."""
+    database, _, collection = namespace.partition(".")
+    return database, collection
+
+
+def matches(namespace: str, pattern: str) -> bool:
+    """Does it answer to ``db``, ``db.collection`` or a glob of either?"""
+    database, _ = split(namespace)
+    if "." in pattern:
+        return namespace == pattern or fnmatchcase(namespace, pattern)
+    return database == pattern or fnmatchcase(database, pattern)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a source backs up: `databases` by name (none: all of applications), less what `exclude` matches."""
+
+    databases: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises ``ConfigError`` for a database that cannot be backed up this way."""
+        for name in self.databases:
+            if name in INTERNAL_DATABASES or "." in name or not name:
+                raise ConfigError(f"databases: {name!r} is not a database that can be backed up")
+
+    def of(self, existing: Iterable[str]) -> list[str]:
+        """The databases to look into, by name."""
+        wanted = set(self.databases) if self.databases else set(existing) - set(INTERNAL_DATABASES)
+        return sorted(name for name in wanted if not any("." not in p and matches(name, p) for p in self.exclude))
+
+    def takes(self, namespace: str) -> bool:
+        """Is this collection or view of a selected database backed up?"""
+        _, collection = split(namespace)
+        if collection == MARKER_COLLECTION or (collection.startswith("system.") and collection != "system.js"):
+            return False
+        return not any(matches(namespace, pattern) for pattern in self.exclude)
+
+
+def beside(namespace: str, suffix: str) -> str:
+    """The name under which it is restored beside the original: ``app.users`` → ``app_<suffix>.users``."""
+    database, collection = split(namespace)
+    room = LONGEST_DATABASE - len(suffix.encode()) - 1
+    shortened = database.encode()[:room].decode(errors="ignore")
+    return f"{shortened}_{suffix}.{collection}"
+
+
+def rename(namespace: str, old: str, new: str) -> str | None:
+    """Its name after ``old=new``: databases, collections, or globs with one ``*`` on each side; None where it does
+    not apply.
+
+    Raises ``UsageError`` for a pair that has no meaning.
+    """
+    if ("." in old) != ("." in new):
+        raise UsageError(f"{old}={new}: either both sides name a database or both a collection")
+    if old.count("*") != new.count("*") or old.count("*") > 1:
+        raise UsageError(f"{old}={new}: a pattern has one * on each side")
+    database, collection = split(namespace)
+    if "." not in old:
+        renamed = _replace(database, old, new)
+        return None if renamed is None else f"{renamed}.{collection}"
+    return _replace(namespace, old, new)
+
+
+def _replace(name: str, old: str, new: str) -> str | None:
+    if name == old:
+        return new
+    head, star, tail = old.partition("*")
+    if not star or len(name) < len(head) + len(tail) or not (name.startswith(head) and name.endswith(tail)):
+        return None
+    return new.replace("*", name[len(head) : len(name) - len(tail)])

@@ -1,0 +1,222 @@
+"""MongoDB as a source: what the configuration names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from hashlib import md5
+from pathlib import Path
+from typing import Any, Protocol
+
+from drtool.errors import ConfigError
+from drtool.sources.base import Consistency, Probe, Sandbox, StreamDigest, StreamInfo
+from drtool.sources.mongodb import definitions, names
+from drtool.sources.mongodb import uri as uris
+from drtool.sources.mongodb.catalogue import Entry, database_names, list_catalogue
+from drtool.sources.mongodb.connection import Client, Deployment, connect, pin, translated
+from drtool.sources.mongodb.freezing import freeze
+from drtool.sources.mongodb.sandbox import sandbox, sandbox_program
+from drtool.sources.mongodb.splitting import PART_BYTES
+from drtool.sources.mongodb.target import MongoTarget
+from drtool.sources.mongodb.view import MongoView
+
+_OLD = (
+    "This server is older than MongoDB 5.0: it cannot be read at one instant, so the backup is fuzzy. "
+    "Upgrade it to make it exact."
+)
+_FUZZY = {
+    "standalone": (
+        "This is a standalone server: it cannot be read at one instant, so the backup is fuzzy. "
+        "Run it as a replica set of one node (--replSet, then rs.initiate()) to make it exact."
+    ),
+    "sharded": (
+        "This is a sharded cluster read through mongos: that is untested, and the backup is fuzzy. "
+        "Back up each shard's replica set for an exact one of each."
+    ),
+}
+
+
+class Secret(Protocol):
+    """A value that does not show itself."""
+
+    def reveal(self) -> str:
+        """The value."""
+
+
+class Settings(Protocol):
+    """The part of the configuration that belongs to this source."""
+
+    @property
+    def uri(self) -> Secret:
+        """Where to connect."""
+
+    @property
+    def read_uri(self) -> Secret | None:
+        """Where to read, if elsewhere."""
+
+    @property
+    def databases(self) -> Sequence[str]:
+        """Those to back up; empty for all of applications."""
+
+    @property
+    def exclude(self) -> Sequence[str]:
+        """``db``, ``db.collection`` or globs."""
+
+    @property
+    def mongod(self) -> Path | str | None:
+        """The mongod for sandboxes."""
+
+
+class MongoSource:
+    """A MongoDB deployment (``drtool.sources.base.Source``).
+
+    `read_uri` names a member to read from instead (a hidden secondary, with ``directConnection=true``); it must
+    belong to the same replica set. `part_bytes` is the least size of a part that gets a reader of its own.
+    """
+
+    type = "mongodb"
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        uri: str,
+        databases: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        read_uri: str | None = None,
+        mongod: Path | str | None = None,
+        part_bytes: int = PART_BYTES,
+    ) -> None:
+        self.name = name
+        self._uri, self._read_uri, self._mongod = uri, read_uri, None if mongod is None else Path(mongod)
+        self._selection = names.Selection(tuple(databases), tuple(exclude))
+        self._part_bytes = part_bytes
+
+    @classmethod
+    def from_settings(cls, name: str, settings: Settings) -> MongoSource:
+        """From a validated configuration."""
+        return cls(
+            name,
+            uri=settings.uri.reveal(),
+            databases=tuple(settings.databases),
+            exclude=tuple(settings.exclude),
+            read_uri=None if settings.read_uri is None else settings.read_uri.reveal(),
+            mongod=settings.mongod,
+        )
+
+    def probe(self) -> Probe:
+        """See ``Source.probe``."""
+        client, found, uri = self._pinned()
+        with client, translated(uri, "listing databases"):
+            existing = set(database_names(client))
+        consistency = Consistency.EXACT if found.has_instants else Consistency.FUZZY
+        warnings = (*_why_fuzzy(found), *_missing(self._selection, existing))
+        return Probe(self.type, found.version, found.topology, found.identity, consistency, warnings)
+
+    def prepare(self, previous: Mapping[str, Any] | None) -> MongoPrepared:  # noqa: ARG002 - every read is a full one
+        """See ``Source.prepare``."""
+        client, deployment, uri = self._pinned()
+        client.close()
+        return MongoPrepared(deployment, uri, self._selection, self._part_bytes)
+
+    def name_of_restored(self, stream: str, suffix: str) -> str:
+        """``app.users`` → ``app_<suffix>.users``."""
+        return names.beside(stream, suffix)
+
+    def matches(self, stream: str, pattern: str) -> bool:
+        """See ``Source.matches``."""
+        return names.matches(stream, pattern)
+
+    def rename(self, stream: str, old: str, new: str) -> str | None:
+        """See ``Source.rename``."""
+        return names.rename(stream, old, new)
+
+    def target(self, uri: str | None) -> MongoTarget:
+        """See ``Source.target``."""
+        return MongoTarget(uri or self._uri)
+
+    def sandbox(self, version: str, directory: Path) -> AbstractContextManager[Sandbox]:
+        """See ``Source.sandbox``."""
+        return sandbox(self._mongod, version, directory)
+
+    def sandbox_program(self, version: str) -> str:
+        """See ``Source.sandbox_program``."""
+        return str(sandbox_program(self._mongod, version))
+
+    def differences(self, expected: StreamInfo, actual: StreamInfo) -> Sequence[str]:
+        """See ``Source.differences``."""
+        return definitions.differences(expected.definition, actual.definition)
+
+    def describe(self, definition: bytes) -> Mapping[str, Any]:
+        """See ``Source.describe``."""
+        return definitions.describe(definition)
+
+    def digest(self, definition: bytes) -> StreamDigest | None:
+        """The MD5 that dbHash gives: over all records in ``_id`` order. A capped collection is not read in that
+        order."""
+        return md5(usedforsecurity=False) if definitions.Definition.decode(definition).keyed else None
+
+    def close(self) -> None:
+        """Nothing is held between calls."""
+
+    def _pinned(self) -> tuple[Client, Deployment, str]:
+        """A client for the member to read from."""
+        client, found, uri = pin(self._read_uri or self._uri)
+        if self._read_uri is not None:
+            try:
+                self._check_same_set(found)
+            except BaseException:
+                client.close()
+                raise
+        return client, found, uri
+
+    def _check_same_set(self, found: Deployment) -> None:
+        client, main, _ = pin(self._uri)
+        client.close()
+        if not main.same_set(found):
+            raise ConfigError(
+                f"source {self.name}: read_uri ({uris.shown(self._read_uri or '')}) is of another replica set than uri"
+            )
+
+
+class MongoPrepared:
+    """A source that is ready to fix its instant (``drtool.sources.base.Prepared``)."""
+
+    def __init__(self, deployment: Deployment, uri: str, selection: names.Selection, part_bytes: int) -> None:
+        self._deployment, self._uri = deployment, uri
+        self._selection, self._part_bytes = selection, part_bytes
+
+    def freeze(self) -> MongoView:
+        """See ``Prepared.freeze``."""
+        client = connect(self._uri)
+        list_now = partial(_list, client, self._selection)
+        try:
+            with translated(self._uri, "fixing an instant"):
+                frozen = freeze(client, self._deployment, list_now)
+        except BaseException:
+            client.close()
+            raise
+        missing = _missing(self._selection, {entry.database for entry in frozen.entries})
+        warnings = (*_why_fuzzy(self._deployment), *missing)
+        return MongoView(client, self._uri, frozen, list_now, part_bytes=self._part_bytes, warnings=warnings)
+
+    def close(self) -> None:
+        """Nothing is held: each view has a connection of its own."""
+
+
+def _list(client: Client, selection: names.Selection) -> Sequence[Entry]:
+    databases = selection.of([] if selection.databases else database_names(client))
+    return list_catalogue(client, databases, selection.takes)
+
+
+def _why_fuzzy(deployment: Deployment) -> list[str]:
+    return [] if deployment.has_instants else [_FUZZY.get(deployment.topology, _OLD)]
+
+
+def _missing(selection: names.Selection, existing: set[str]) -> list[str]:
+    return [
+        f"The configuration names the database {database}, which does not exist or holds nothing to back up."
+        for database in selection.databases
+        if database in selection.of(()) and database not in existing
+    ]

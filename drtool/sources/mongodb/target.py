@@ -1,0 +1,170 @@
+"""A MongoDB that a restore writes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from drtool.errors import SourceError, TargetNotEmptyError
+from drtool.sources.base import Inspection, Loaded, RestoreItem, RestorePlan
+from drtool.sources.mongodb import uri as uris
+from drtool.sources.mongodb.catalogue import Entry, list_catalogue
+from drtool.sources.mongodb.connection import Client, Deployment, connect, inspect_deployment, pin, translated
+from drtool.sources.mongodb.creating import create, has_marker, leave_marker, remove_marker
+from drtool.sources.mongodb.definitions import Definition, Kind
+from drtool.sources.mongodb.finishing import expires, finish
+from drtool.sources.mongodb.freezing import freeze
+from drtool.sources.mongodb.loading import load
+from drtool.sources.mongodb.names import MARKER_COLLECTION, split
+from drtool.sources.mongodb.planning import Placed, check_version, place
+from drtool.sources.mongodb.view import MongoView
+
+
+class MongoTarget:
+    """A target (``drtool.sources.base.Target``).
+
+    On a replica set every write waits for the majority: that paces the load to the secondaries, a failover loses
+    nothing of it, and with two writers it costs little. The marker is a document in `drtool_restore` of each
+    database written to.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._client: Client = connect(uri)
+        self._known: Deployment | None = None
+        self._placed: dict[str, Placed] = {}
+
+    def inspect(self, plan: RestorePlan) -> Inspection:
+        """What stands in the way: collections of the plan's names, anything in a database that is to be new.
+
+        Raises ``SourceError`` where the target cannot take the plan.
+        """
+        placed = place(plan)
+        deployment = self._deployment()
+        if not deployment.writable and deployment.topology == "replica-set":
+            raise SourceError(f"{uris.shown(self._uri)} is not the primary and takes no writes")
+        check_version(placed, deployment.version)
+        notes = (*self._unfinished(plan.marker, placed), *_notes(placed))
+        return Inspection(uris.shown(self._uri), tuple(self._in_the_way(plan.marker, placed)), notes)
+
+    def begin(self, plan: RestorePlan) -> None:
+        """See ``Target.begin``. What an earlier attempt of the same restore left is dropped."""
+        placed = place(plan)
+        check_version(placed, self._deployment().version)
+        if not plan.replace:
+            self._refuse_occupied(plan.marker, placed)
+        with translated(self._uri, "creating collections"):
+            leave_marker(self._client, _by_database(placed), plan.marker)
+            for each in placed:
+                if each.definition.kind is Kind.VIEW:
+                    self._client[each.database].drop_collection(each.collection)
+                else:
+                    create(self._client, each)
+        self._placed = {each.item.name: each for each in placed}
+
+    def load(self, item: RestoreItem, chunks: Iterable[bytes]) -> Loaded:
+        """See ``Target.load``."""
+        if not item.stream.has_records:
+            return Loaded(0, 0)
+        placed = self._placed.get(item.name) or Placed(item, Definition.decode(item.stream.definition))
+        deployment = self._deployment()
+        with translated(self._uri, f"writing {item.name}"):
+            return load(self._client, deployment, placed, chunks)
+
+    def finish(self, plan: RestorePlan, progress: Callable[[str], None]) -> None:
+        """See ``Target.finish``."""
+        placed = place(plan)
+        with translated(self._uri, "building indexes and views"):
+            finish(self._client, placed, progress)
+            remove_marker(self._client, _by_database(placed), plan.marker)
+
+    def read_back(self, plan: RestorePlan) -> MongoView:
+        """See ``Target.read_back``."""
+        original = {item.name: item.stream.name for item in plan.items}
+        databases = sorted({split(name)[0] for name in original})
+        client, deployment, uri = pin(self._uri)
+
+        def list_entries() -> Sequence[Entry]:
+            return list_catalogue(client, databases, original.__contains__)
+
+        try:
+            with translated(uri, "fixing an instant"):
+                frozen = freeze(client, deployment, list_entries)
+        except BaseException:
+            client.close()
+            raise
+        return MongoView(client, uri, frozen, list_entries, names=original)
+
+    def digests(self, plan: RestorePlan) -> Mapping[str, str]:
+        """MD5 over each stream's records, as the command dbHash computes it (it locks the database meanwhile)."""
+        result: dict[str, str] = {}
+        with translated(self._uri, "computing dbHash"):
+            for database, placed in _by_database(place(plan)).items():
+                keyed = [each for each in placed if each.definition.keyed]
+                command = {"dbHash": 1, "collections": [each.records_in for each in keyed]}
+                found = self._client[database].command(command)["collections"]
+                result |= {each.item.stream.name: found[each.records_in] for each in keyed if each.records_in in found}
+        return result
+
+    def close(self) -> None:
+        """Release connections. Safe to call twice."""
+        self._client.close()
+
+    def _deployment(self) -> Deployment:
+        if self._known is None:
+            with translated(self._uri):
+                self._known = inspect_deployment(self._client)
+        return self._known
+
+    def _refuse_occupied(self, marker: str, placed: Sequence[Placed]) -> None:
+        occupied = list(self._in_the_way(marker, placed))
+        if occupied:
+            raise TargetNotEmptyError(
+                f"{uris.shown(self._uri)} is not empty: {'; '.join(occupied[:10])}",
+                hint="Restore under another name, or to another server.",
+            )
+
+    def _in_the_way(self, marker: str, placed: Sequence[Placed]) -> Iterator[str]:
+        with translated(self._uri, "looking at what the target holds"):
+            for database, here in _by_database(placed).items():
+                if not has_marker(self._client, database, marker):
+                    yield from self._occupied(database, here)
+
+    def _unfinished(self, marker: str, placed: Sequence[Placed]) -> Iterator[str]:
+        with translated(self._uri, "looking at what the target holds"):
+            for database in _by_database(placed):
+                if has_marker(self._client, database, marker):
+                    yield (
+                        f"{database} holds an unfinished restore of this snapshot, which is begun anew:"
+                        " what it wrote is replaced"
+                    )
+
+    def _occupied(self, database: str, placed: Sequence[Placed]) -> Iterator[str]:
+        """Sentences about what is in the way in one database."""
+        existing = {found["name"]: found["type"] for found in self._client[database].list_collections()}
+        planned = {each.collection for each in placed}
+        new = all(split(each.item.stream.name)[0] != database for each in placed)
+        whole = new and all(split(each.item.stream.name)[1] == each.collection for each in placed)
+        for name in sorted(existing):
+            if name in planned or (whole and not name.startswith("system.")):
+                yield f"{database}.{name}: {self._holds(database, name, existing[name])}"
+
+    def _holds(self, database: str, name: str, kind: str) -> str:
+        if name == MARKER_COLLECTION:
+            return "the marker of another restore that did not finish"
+        if kind != "collection":
+            return f"a {kind}"
+        count = int(self._client[database].command({"count": name})["n"])
+        return f"{count:,} document{'' if count == 1 else 's'}"
+
+
+def _by_database(placed: Iterable[Placed]) -> dict[str, list[Placed]]:
+    result: dict[str, list[Placed]] = {}
+    for each in placed:
+        result.setdefault(each.database, []).append(each)
+    return result
+
+
+def _notes(placed: Iterable[Placed]) -> Iterator[str]:
+    for each in placed:
+        if expires(each.definition):
+            yield f"{each.item.name}: records expire here; those past their time go soon after the restore is done"

@@ -1,0 +1,162 @@
+"""MongoDB at one instant: the streams of a catalogue, read through one pinned member."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bson.timestamp import Timestamp
+
+from drtool.errors import InstantMovedError
+from drtool.sources.base import WHOLE, Consistency, KeyRange, Proof, Settled, StreamInfo
+from drtool.sources.cutting import Chunk, CutRule
+from drtool.sources.mongodb import splitting
+from drtool.sources.mongodb.batches import cut_batches
+from drtool.sources.mongodb.capped import touched_after
+from drtool.sources.mongodb.catalogue import Entry, Size
+from drtool.sources.mongodb.connection import Client, translated
+from drtool.sources.mongodb.cursors import Collection, Reader
+from drtool.sources.mongodb.definitions import Definition, Kind
+from drtool.sources.mongodb.freezing import Frozen, last_applied, list_patiently
+from drtool.sources.mongodb.sessions import Sessions
+
+
+class MongoView:
+    """A view (``drtool.sources.base.View``).
+
+    `list_now` lists the catalogue again; `names` gives streams other names than the server's (a restored copy under
+    its original ones). Capped collections have no history: they are read as they are right after the instant, and
+    `settle` asks the oplog whether they changed meanwhile.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        uri: str,
+        frozen: Frozen,
+        list_now: Callable[[], Sequence[Entry]],
+        *,
+        names: Mapping[str, str] | None = None,
+        part_bytes: int = splitting.PART_BYTES,
+        warnings: Sequence[str] = (),
+    ) -> None:
+        self._client, self._uri, self._frozen, self._list_now = client, uri, frozen, list_now
+        self._part_bytes, self._warnings = part_bytes, tuple(warnings)
+        names = names or {}
+        self._entries = {names.get(entry.name, entry.name): entry for entry in frozen.entries}
+        self._streams = tuple(
+            sorted(
+                (stream_info(entry.definition.renamed(names), frozen.sizes[entry.name]) for entry in frozen.entries),
+                key=lambda stream: stream.name,
+            )
+        )
+        self._sessions = Sessions(client)
+        self._reader = Reader(client, uri, self._sessions, frozen.instant)
+        self._lock = threading.Lock()
+        self._read_at_instant: set[str] = set()
+        self._read_until: dict[str, Timestamp] = {}
+
+    @property
+    def instant(self) -> datetime:
+        """The cluster time, to the second; where there is none the time of `freeze`."""
+        return self._frozen.at
+
+    @property
+    def point(self) -> Mapping[str, Any]:
+        """``cluster_time`` and ``replay_from`` as [seconds, increment], ``term``, ``set_id``, ``member``,
+        ``version``."""
+        return dict(self._frozen.point)
+
+    def streams(self) -> Sequence[StreamInfo]:
+        """Collections and views, by name."""
+        return self._streams
+
+    def split(self, stream: StreamInfo, parts: int) -> Sequence[KeyRange]:
+        """Ranges of ``_id``, each of 64 MiB or more (unless told otherwise)."""
+        entry = self._entries[stream.name]
+        if not stream.keyed or not stream.has_records:
+            return [WHOLE]
+        worth = min(parts, self._frozen.sizes[entry.name].bytes // self._part_bytes)
+        with translated(self._uri, f"sampling {stream.name}"):
+            return splitting.split(self._client, self._collection(entry), worth)
+
+    def chunks(self, stream: StreamInfo, part: KeyRange, rule: CutRule) -> Iterator[Chunk]:
+        """See ``View.chunks``."""
+        entry = self._entries[stream.name]
+        if not entry.records_in:
+            return
+        collection, instant = self._collection(entry), self._frozen.instant
+        if entry.definition.keyed:
+            own = self._reader.in_key_order(collection, part)
+            rest = KeyRange(lower=part.upper)
+            beyond = self._reader.in_key_order(collection, rest) if part.upper is not None else iter(())
+            yield from cut_batches(own, beyond, rule)
+        elif entry.definition.kind is Kind.CAPPED and instant is not None:
+            yield from cut_batches(self._reader.in_natural_order_after(collection, instant), (), rule)
+            self._note_end(entry)
+            return
+        else:
+            yield from cut_batches(self._reader.in_natural_order(collection), (), rule)
+        if instant is not None:
+            with self._lock:
+                self._read_at_instant.add(entry.name)
+
+    def settle(self) -> Settled:
+        """See ``View.settle``. What was read at the instant needs no second look; the rest must still be there."""
+        self._check_still_there()
+        weaker: dict[str, Consistency] = {}
+        warnings = list(self._warnings)
+        for name, entry in self._entries.items():
+            until = self._read_until.get(entry.name)
+            if self._frozen.instant is None or until is None:
+                continue
+            with translated(self._uri, f"looking for changes of {entry.name} in the oplog"):
+                doubt = touched_after(self._client, entry, self._frozen.instant, until)
+            if doubt:
+                weaker[name] = Consistency.FUZZY
+                warnings.append(f"{name}: capped collections cannot be read at an instant, and {doubt}")
+        return Settled(self._frozen.consistency, weaker, tuple(warnings))
+
+    def close(self) -> None:
+        """Give up sessions and the connection. Safe to call twice."""
+        self._sessions.close()
+        self._client.close()
+
+    def _collection(self, entry: Entry) -> Collection:
+        # mongos knows no UUIDs
+        sharded = self._frozen.point.get("topology") == "sharded"
+        return Collection(entry.database, entry.records_in, None if sharded else entry.uuid)
+
+    def _note_end(self, entry: Entry) -> None:
+        with translated(self._uri, f"reading {entry.name}"):
+            now = last_applied(self._client)
+        with self._lock:
+            self._read_until[entry.name] = max(now, self._read_until.get(entry.name, now))
+
+    def _check_still_there(self) -> None:
+        with translated(self._uri, "listing the catalogue again"):
+            now = {entry.name: entry.uuid for entry in list_patiently(self._list_now)}
+        for name, entry in self._entries.items():
+            if entry.name in self._read_at_instant or not entry.records_in:
+                continue
+            if entry.name not in now:
+                raise InstantMovedError(f"{name}: it was dropped or renamed while the source was read")
+            if now[entry.name] != entry.uuid:
+                raise InstantMovedError(f"{name}: it was replaced by another collection while the source was read")
+
+
+def stream_info(definition: Definition, size: Size) -> StreamInfo:
+    """The stream of a definition."""
+    return StreamInfo(
+        name=definition.name,
+        kind=str(definition.kind),
+        proof=Proof.IDENTICAL,
+        definition=definition.encode(),
+        identity=definition.uuid,
+        keyed=definition.keyed,
+        has_records=definition.kind is not Kind.VIEW,
+        estimated_records=size.records,
+        estimated_bytes=size.bytes,
+    )

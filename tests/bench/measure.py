@@ -1,0 +1,142 @@
+"""Running whole processes, alone or piped into each other, and what they cost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+_POLL_SECONDS = 0.02
+_SHOWN_BYTES = 2_000
+_NOTHING = Path(os.devnull)
+
+
+class FailedError(Exception):
+    """A measured process ended with an error; what it wrote to standard error is the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run: ``seconds`` of wall time, ``cpu`` (user and system, with children) and ``server_cpu`` in seconds,
+    ``peak`` the resident memory in bytes, the processes' peaks added up, without their children."""
+
+    seconds: float
+    cpu: float
+    server_cpu: float
+    peak: int
+
+
+def run(
+    pipeline: Sequence[Sequence[str | Path]],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    server: int,
+    stdout: Path | None = None,
+) -> Measured:
+    """Run a pipeline to its end. `server` is the process id of the server whose share is told apart.
+
+    Raises ``FailedError`` when one of its processes fails.
+    """
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(_NOTHING.open("rb"))
+        sink = stack.enter_context((stdout or _NOTHING).open("wb"))
+        said = stack.enter_context(tempfile.TemporaryFile())
+        before = _cpu_of(server)
+        started = time.monotonic()
+        processes = stack.enter_context(_started(pipeline, source, sink, said, cwd, env))
+        with _Peaks([process.pid for process in processes]) as peaks:
+            cpu = sum(_wait(process) for process in processes)
+        seconds = time.monotonic() - started
+        failed = [process for process in processes if process.returncode != 0]
+        if failed:
+            raise FailedError(f"{failed[0].args!r}: exit code {failed[0].returncode}\n{_last_words(said)}")
+        return Measured(seconds, cpu, _cpu_of(server) - before, sum(peaks.bytes.values()))
+
+
+@contextlib.contextmanager
+def _started(
+    pipeline: Sequence[Sequence[str | Path]],
+    source: IO[bytes],
+    sink: IO[bytes],
+    said: IO[bytes],
+    cwd: Path,
+    env: Mapping[str, str],
+) -> Iterator[list[subprocess.Popen[bytes]]]:
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        for number, command in enumerate(pipeline):
+            last = number == len(pipeline) - 1
+            process = subprocess.Popen(
+                command, stdin=source, stdout=sink if last else subprocess.PIPE, stderr=said, cwd=cwd, env=env
+            )
+            processes.append(process)
+            if number:
+                source.close()  # else its writer would not notice when its reader ends
+            if process.stdout is not None:
+                source = process.stdout
+        yield processes
+    finally:
+        for process in processes:
+            if process.returncode is None:
+                process.kill()
+                process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes]) -> float:
+    """Wait for it; its CPU time in seconds, with that of its children."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_utime + usage.ru_stime
+
+
+class _Peaks:
+    """The high-water marks of processes, looked up now and then (they only rise).
+
+    Not ``ru_maxrss``: that counts what a process inherited between fork and exec, and its children's memory.
+    """
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self.bytes = dict.fromkeys(pids, 0)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> _Peaks:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(_POLL_SECONDS):
+            for pid, known in self.bytes.items():
+                self.bytes[pid] = max(known, _peak(pid))
+
+
+def _peak(pid: int) -> int:
+    """``VmHWM`` in bytes; 0 for a process that has ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def _cpu_of(pid: int) -> float:
+    """User and system time so far, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _last_words(said: IO[bytes]) -> str:
+    said.seek(max(0, said.seek(0, os.SEEK_END) - _SHOWN_BYTES))
+    return said.read().decode(errors="replace")

@@ -1,0 +1,71 @@
+"""The benchmark itself, on next to nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from drtool.errors import MissingToolError
+from drtool.sources.mongodb.binary import find_mongod
+from tests.bench.measure import FailedError, Measured, run
+from tests.bench.place import PARTS
+from tests.bench.table import render
+
+_ROOT = Path(__file__).parents[2]
+
+
+def _bench(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.bench", "--directory", str(directory), *arguments]
+    return subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_measures_every_part_and_leaves_nothing(tmp_path: Path) -> None:
+    try:
+        find_mongod()
+    except MissingToolError as error:
+        pytest.skip(f"{error.message}: {error.hint}")
+    done = _bench(tmp_path, "--scale", "0.005", "--runs", "1")
+    assert done.returncode == 0, done.stderr
+    assert "1,000 transactions and 25 documents" in done.stdout
+    for title in PARTS.values():
+        assert f"\n{title}\n" in done.stdout
+    assert done.stdout.count("\n  drtool ") == len(PARTS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_an_unknown_part(tmp_path: Path) -> None:
+    done = _bench(tmp_path, "frist")
+    assert done.returncode == 2
+    assert "frist" in done.stdout
+
+
+def test_measures_a_pipeline_whole(tmp_path: Path) -> None:
+    script = "import sys; kept = b'x' * 30_000_000; import time; time.sleep(0.3); sys.stdout.write('done')"
+    out = tmp_path / "out"
+    measured = run([[sys.executable, "-c", script], ["cat"]], cwd=tmp_path, env={}, server=os.getpid(), stdout=out)
+    assert out.read_text() == "done"
+    assert measured.seconds >= 0.3
+    assert measured.peak > 30_000_000
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_says_which_process_failed(tmp_path: Path, position: int) -> None:
+    pipeline = [["cat"], ["cat"]]
+    pipeline[position] = [sys.executable, "-c", "import sys; sys.exit('broken on purpose')"]
+    with pytest.raises(FailedError, match="broken on purpose"):
+        run(pipeline, cwd=tmp_path, env={}, server=os.getpid())
+
+
+def test_compares_run_by_run() -> None:
+    runs = {
+        "ours": [Measured(2.0, 1, 1, 10_000_000), Measured(8.0, 1, 1, 20_000_000)],
+        "theirs": [Measured(1.0, 1, 1, 0), Measured(4.0, 1, 1, 0)],
+    }
+    lines = render("part", runs, 10_000_000, "ours").splitlines()
+    assert lines[0] == "part"
+    assert lines[2].split() == ["ours", "5.00", "2.00", "–", "8.00", "2", "1.00", "1.00", "20"]
+    assert lines[3].endswith("2.00 × its time")

@@ -1,0 +1,1 @@
+"""Tests of drtool.cli, mostly through real processes."""

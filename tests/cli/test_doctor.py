@@ -1,0 +1,143 @@
+"""``drtool doctor``, against a directory, a real S3 server and one that ignores conditional puts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import Ended, drtool
+from tests.servers.s3 import ACCESS_KEY, REGION, SECRET_KEY, make_bucket, moto_server, rclone_server
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_DEFAULT_REGION": REGION}
+NOWHERE = {"MONGODB_URI": "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200"}
+
+
+def _init(directory: Path, url: str, env: dict[str, str]) -> Ended:
+    (directory / "away").mkdir(exist_ok=True)
+    return drtool("init", "--repository", url, "--identity-out", "away/identity.key", "--json", cwd=directory, env=env)
+
+
+def _checks(ended: Ended) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for line in ended.lines:
+        if line["type"] == "check":
+            found.setdefault(line["check"], []).append(line["verdict"])
+    return found
+
+
+def _env(directory: Path) -> dict[str, str]:
+    return {"HOME": str(directory), **NOWHERE, **CREDENTIALS}
+
+
+def test_finds_what_would_not_work(tmp_path: Path) -> None:
+    env = _env(tmp_path)
+    assert _init(tmp_path, "./repository", env).code == 0
+    ended = drtool("doctor", "--json", cwd=tmp_path, env=env)
+    checks = _checks(ended)
+    assert ended.code == 1
+    assert checks["source app"] == ["failed"], "there is no server"
+    assert checks["storage"] == checks["repository"] == checks["clock"] == ["ok"]
+    assert checks["agent key"] == checks["identity"] == ["ok"]
+    assert "keys" not in checks, "only one of them is here"
+    assert ended.result["checks"]["failed"] == 1
+
+
+def test_warns_of_an_identity_that_lies_beside_the_agent_key(tmp_path: Path) -> None:
+    env = _env(tmp_path)
+    assert _init(tmp_path, "./repository", env).code == 0
+    config = tmp_path / "drtool.yaml"
+    text = config.read_text().replace("# identity: {file: /media/usb/", "identity: {file: away/")
+    config.write_text(text)
+    (tmp_path / "agent.key").chmod(0o644)
+    checks = _checks(drtool("doctor", "--json", cwd=tmp_path, env=env))
+    assert checks["keys"] == ["warning"]
+    assert checks["agent key"] == ["warning"]
+
+
+def _messages(ended: Ended, check: str) -> str:
+    return " ".join(line["message"] for line in ended.lines if line.get("check") == check)
+
+
+def test_keys_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    env = _env(tmp_path)
+    assert _init(tmp_path, "./repository", env).code == 0
+    config, agent = tmp_path / "drtool.yaml", tmp_path / "agent.key"
+    config.write_text(config.read_text().replace("# identity: {file: /media/usb/", "identity: {file: missing/"))
+    agent.write_text(agent.read_text()[:100])
+    ended = drtool("doctor", "--json", cwd=tmp_path, env=env)
+    checks = _checks(ended)
+    assert checks["agent key"] == checks["identity"] == ["failed"]
+    assert str(agent) in _messages(ended, "agent key")
+    assert "missing/identity.key" in _messages(ended, "identity")
+    assert "keys" not in checks, "they do not both lie readable here"
+
+
+def test_keys_of_different_repositories(tmp_path: Path) -> None:
+    env = _env(tmp_path)
+    (tmp_path / "other").mkdir()
+    assert _init(tmp_path, "./repository", env).code == 0
+    assert _init(tmp_path / "other", "./repository", env).code == 0
+    config = tmp_path / "drtool.yaml"
+    config.write_text(config.read_text().replace("# identity: {file: /media/usb/", "identity: {file: other/away/"))
+    assert _checks(drtool("doctor", "--json", cwd=tmp_path, env=env))["keys"] == ["failed", "warning"]
+
+
+def test_a_host_without_an_agent_key_takes_no_backups(tmp_path: Path) -> None:
+    env = _env(tmp_path)
+    assert _init(tmp_path, "./repository", env).code == 0
+    config = tmp_path / "drtool.yaml"
+    text = config.read_text().replace("# identity: {file: /media/usb/", "identity: {file: away/")
+    config.write_text("".join(line for line in text.splitlines(True) if not line.startswith("  agent_key:")))
+    checks = _checks(drtool("doctor", "--json", cwd=tmp_path, env=env))
+    assert (checks["agent key"], checks["identity"], checks["repository"]) == (["warning"], ["ok"], ["ok"])
+
+
+@pytest.mark.parametrize("options", [[], ["--storage"]])
+@pytest.mark.parametrize("agent", ["whole", "damaged"])
+def test_a_mistyped_directory_is_not_made(tmp_path: Path, options: list[str], agent: str) -> None:
+    env = _env(tmp_path)
+    assert _init(tmp_path, "./repository", env).code == 0
+    config = tmp_path / "drtool.yaml"
+    config.write_text(config.read_text().replace(str(tmp_path / "repository"), str(tmp_path / "repositry")))
+    assert "repositry" in config.read_text()
+    if agent == "damaged":
+        (tmp_path / "agent.key").write_text("{}")
+    ended = drtool("doctor", *options, "--json", cwd=tmp_path, env=env)
+    [found] = [line for line in ended.lines if line.get("check") in ("storage", "repository")]
+    assert (ended.code, found["verdict"]) == (1, "failed")
+    assert found["hint"] == "Mistyped, moved or not mounted? A new one is made with: drtool init"
+    assert not (tmp_path / "repositry").exists()
+
+
+def test_storage_suite_against_s3(tmp_path: Path) -> None:
+    with moto_server(tmp_path) as port:
+        make_bucket(port, "backups")
+        env = _env(tmp_path) | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+        assert _init(tmp_path, "s3://backups/prod", env).code == 0
+        ended = drtool("doctor", "--storage", "--json", cwd=tmp_path, env=env)
+    checks = _checks(ended)
+    assert ended.code == 0
+    assert checks["create-only put"] == checks["one of many creates"] == ["ok"]
+    assert len(checks) > 15
+
+
+def test_a_store_that_ignores_conditional_puts_is_named_and_refused(tmp_path: Path) -> None:
+    with rclone_server(tmp_path) as port:
+        make_bucket(port, "backups")
+        env = _env(tmp_path) | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+        refused = _init(tmp_path, "s3://backups/prod", env)
+        assert refused.result["error"]["kind"] == "unsafe-storage"
+        assert "If-None-Match" in refused.result["error"]["message"]
+        assert not (tmp_path / "away" / "identity.key").exists()
+        assert not (tmp_path / "agent.key").exists()
+        (tmp_path / "drtool.yaml").write_text(
+            "repository: {url: 's3://backups/prod'}\n"
+            "sources: {app: {type: mongodb, uri: '${MONGODB_URI}'}}\njobs: {nightly: {sources: [app]}}\n"
+        )
+        ended = drtool("doctor", "--storage", "--json", cwd=tmp_path, env=env)
+    assert ended.code in (0, 1), ended.err
+    assert any(line.get("check") == "create-only put" for line in ended.lines), ended.out[-1500:] + ended.err
+    [create_only] = [line for line in ended.lines if line.get("check") == "create-only put"]
+    assert create_only["verdict"] != "ok"
+    assert create_only["hint"], "says what is lost"

@@ -1,0 +1,1 @@
+"""The documents are true: what they tell a user to type is typed here."""

@@ -1,0 +1,65 @@
+"""drtool with small packs, that stops itself (SIGSTOP) at a given moment: ``python -m tests.e2e.halting MOMENT …``.
+
+MOMENT is ``before:PREFIX:N`` or ``after:PREFIX:N`` for the N-th put of an object whose name begins so, or ``load:N``
+for the N-th chunk that a restore writes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from typing import Any
+from unittest import mock
+
+from drtool.cli.main import main
+from drtool.sources.base import Loaded
+from drtool.sources.mongodb.target import MongoTarget
+from drtool.storage.base import ObjectInfo
+from drtool.storage.directory import DirectoryStorage
+from tests.operations.site import small_packs
+
+
+def _halt() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _halting_put(when: str, prefix: str, number: int) -> Any:
+    real = DirectoryStorage.put
+    count = itertools.count(1)
+
+    def put(self: DirectoryStorage, name: str, data: Any, **conditions: Any) -> ObjectInfo:
+        is_it = name.startswith(prefix) and next(count) == number
+        if is_it and when == "before":
+            _halt()
+        info = real(self, name, data, **conditions)
+        if is_it and when == "after":
+            _halt()
+        return info
+
+    return mock.patch.object(DirectoryStorage, "put", put)
+
+
+def _halting_load(number: int) -> Any:
+    real = MongoTarget.load
+    count = itertools.count(1)
+
+    def load(self: MongoTarget, item: Any, chunks: Iterable[bytes]) -> Loaded:
+        def counted() -> Iterable[bytes]:
+            for chunk in chunks:
+                if next(count) == number:
+                    _halt()
+                yield chunk
+
+        return real(self, item, counted())
+
+    return mock.patch.object(MongoTarget, "load", load)
+
+
+if __name__ == "__main__":
+    when, *rest = sys.argv[1].split(":")
+    patch = _halting_load(int(rest[0])) if when == "load" else _halting_put(when, rest[0], int(rest[1]))
+    with small_packs(), patch:
+        main(sys.argv[2:])

@@ -1,0 +1,1 @@
+"""Tests of the operations, most of them against a real server."""

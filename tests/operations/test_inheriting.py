@@ -1,0 +1,78 @@
+"""What a snapshot inherits: parts begin where chunks began, so that what did not change is not stored again."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+from drtool.errors import MissingObjectError
+from drtool.operations.contents import Contents
+from drtool.operations.inheriting import Before
+from drtool.operations.reporting import Silent
+from drtool.repository.chain import read_catalogue
+from drtool.repository.pages import decode_bounds
+from drtool.sources.mongodb import MongoSource
+from tests.operations.site import Site
+from tests.sources.mongo import Client
+
+
+def _fill(client: Client, database: str) -> None:
+    client[database].c.insert_many([{"_id": n, "text": f"{n:08d}" * 60} for n in range(20_000)])
+
+
+def test_parts_of_unchanged_records_store_nothing(site: Site, client: Client, database: str) -> None:
+    _fill(client, database)
+    settings = {**(MongoSource.__init__.__kwdefaults__ or {}), "part_bytes": 1_000_000}
+    with mock.patch.object(MongoSource.__init__, "__kwdefaults__", settings):
+        first = site.backup()
+        packs = site.objects("packs")
+        again = site.backup()
+    assert first["ranges"]["read"] == again["ranges"]["read"] == 2
+    assert again["chunks"]["new"] == again["bytes"]["stored"] == 0
+    assert site.objects("packs") == packs
+    assert again["chunks"]["total"] == first["chunks"]["total"]
+
+
+def test_parts_begin_where_chunks_began(site: Site, client: Client, database: str) -> None:
+    _fill(client, database)
+    site.backup()
+    with site.opened() as repository:
+        before = Before(repository, "nightly", Silent())
+        [stream] = [entry for (_, name), entry in before._streams.items() if name == f"{database}.c"]
+        contents = Contents(before._reader, read_catalogue(repository).snapshots[-1].manifest)
+        info = mock.Mock(identity=stream.identity, name=stream.name)
+        parts = before.parts("nightly", info, 3)
+        assert parts is not None
+        assert [part.upper for part in parts[:-1]] == [part.lower for part in parts[1:]]
+        assert parts[0].lower is parts[-1].upper is None
+        leaves = list(contents.leaves(stream))
+        firsts = [
+            bound.first for leaf in leaves for bound in decode_bounds(repository.state.bounds(leaf.bounds) or b"")
+        ]
+        assert {part.lower for part in parts[1:]} <= set(firsts)
+        before.close()
+
+
+def test_a_host_without_state_lets_the_source_split(site: Site, client: Client, database: str) -> None:
+    _fill(client, database)
+    site.backup()
+    fresh = site.elsewhere("fresh")
+    with fresh.opened() as repository:
+        before = Before(repository, "nightly", Silent())
+        [stream] = [entry for (_, name), entry in before._streams.items() if name == f"{database}.c"]
+        info = mock.Mock(identity=stream.identity)
+        assert before.parts("nightly", info, 2) is None
+        assert before.threshold("nightly", info) == stream.threshold
+        before.close()
+
+
+def test_damage_in_the_last_snapshot_does_not_stop_the_next(site: Site, client: Client, database: str) -> None:
+    _fill(client, database)
+    site.backup()
+    with site.opened() as repository:
+        before = Before(repository, "nightly", Silent())
+        [stream] = [entry for (_, name), entry in before._streams.items() if name == f"{database}.c"]
+        info = mock.Mock(identity=stream.identity)
+        assert before.parts("nightly", info, 2) is not None
+        with mock.patch.object(before._reader, "get_page", side_effect=MissingObjectError("gone")):
+            assert before.parts("nightly", info, 2) is None
+        before.close()

@@ -1,0 +1,1 @@
+"""Tests of the repository: format, keys, writing, reading, and what an attacker can do."""

@@ -1,0 +1,1 @@
+"""Real servers to test against: started on loopback, stopped with the test process."""

@@ -1,0 +1,26 @@
+"""One mongod of each topology for all tests of a process, started when first asked for."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+from contextlib import ExitStack
+
+import pytest
+
+from drtool.errors import MissingToolError
+from drtool.sources.mongodb.binary import find_mongod
+from drtool.sources.mongodb.server import Server, ServerOptions, running
+
+_servers = ExitStack()
+atexit.register(_servers.close)
+
+
+@functools.cache
+def shared(replica_set: str | None = "tests", *arguments: str) -> Server:
+    """A replica set of one node of this name; None for a standalone. Skips the test where there is no mongod."""
+    try:
+        program = find_mongod()
+    except MissingToolError as error:
+        pytest.skip(f"{error.message}: {error.hint}")
+    return _servers.enter_context(running(program, ServerOptions(replica_set=replica_set, arguments=arguments)))
