@@ -214,6 +214,12 @@ class NoSuchSnapshotError(RepositoryError):
     default_hint = "List them with: drtool snapshots"
 
 
+class OutOfReachError(RepositoryError):
+    """No snapshot leads through the archived log to the moment asked for."""
+
+    exit_code = ExitCode.NO_SUCH_SNAPSHOT
+
+
 class RunExpiredError(RepositoryError):
     """The run could not renew its registration for too long; committing would not be safe."""
 
@@ -222,6 +228,10 @@ class VerificationFailedError(DrtoolError):
     """A verification found problems; they were listed before."""
 
     exit_code = ExitCode.VERIFICATION_FAILED
+
+
+class ExportError(DrtoolError):
+    """What is exported cannot be written where or how it was asked for."""
 
 
 class ExaminationFailedError(DrtoolError):
@@ -246,6 +256,14 @@ class AuthenticationError(SourceError):
 class InstantMovedError(SourceError):
     """The view's instant can no longer be read whole (a collection was dropped or renamed,
     say): the caller freezes anew, a bounded number of times."""
+
+
+class WindowPassedError(InstantMovedError):
+    """The view's instant lies further back than the source keeps history. What was read before holds for it."""
+
+
+class OplogTruncatedError(SourceError):
+    """The oplog no longer reaches back to where it is needed, or never held what was asked for."""
 
 
 class TargetNotEmptyError(RefusedError):

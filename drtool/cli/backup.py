@@ -9,7 +9,7 @@ import click
 
 from drtool.cli.command import Context, drtool_command
 from drtool.cli.units import duration, size
-from drtool.errors import DrtoolError, PartialError, UsageError
+from drtool.errors import DrtoolError, PartialError, UsageError, VerificationFailedError
 
 if TYPE_CHECKING:
     from drtool.config.root import Config
@@ -17,22 +17,27 @@ if TYPE_CHECKING:
     from drtool.operations.forecast import Forecast
     from drtool.sources.base import Source
 
+_NAMED = 5
+
 
 @drtool_command(
     example="""
 drtool backup
 drtool backup nightly --json
+drtool backup nightly --full
 drtool backup nightly --dry-run
 """
 )
 @click.argument("jobs", nargs=-1, metavar="[JOB]...")
 @click.option("--source", "only", multiple=True, metavar="S", help="Only this source of the job (again for more).")
+@click.option("--full", is_flag=True, help="Read everything, also what did not change since the last snapshot.")
 @click.option("--dry-run", is_flag=True, help="Say what would be read; read and write nothing.")
-def command(context: Context, jobs: tuple[str, ...], only: tuple[str, ...], dry_run: bool) -> None:
+def command(context: Context, jobs: tuple[str, ...], only: tuple[str, ...], full: bool, dry_run: bool) -> None:
     """Take a snapshot of each job; of all jobs without an argument.
 
-    Every source is read at one instant. What the repository holds already is not stored again. A job that fails
-    does not keep the others from being backed up; the exit code is 3 then.
+    Every source is read at one instant, and of it what changed since the last snapshot, where the source can tell.
+    What the repository holds already is not stored again. A job that fails does not keep the others from being
+    backed up; the exit code is 3 then. With 4 the snapshot was taken, but those before it may lack changes.
     """
     from drtool.operations.opening import sources_of
 
@@ -47,7 +52,10 @@ def command(context: Context, jobs: tuple[str, ...], only: tuple[str, ...], dry_
                 if dry_run:
                     _forecast(context, job, sources)
                 else:
-                    snapshots.append(_back_up(context, job, sources))
+                    result = _back_up(context, job, sources, full=full)
+                    snapshots.append(result.snapshot)
+                    context.output.result(snapshots=snapshots)
+                    _refuse_missed(result)
         except DrtoolError as error:
             if len(wanted) == 1:
                 raise
@@ -58,21 +66,34 @@ def command(context: Context, jobs: tuple[str, ...], only: tuple[str, ...], dry_
         raise _summary(failures, len(wanted))
 
 
-def _back_up(context: Context, job: str, sources: Sequence[Source]) -> str:
+def _back_up(context: Context, job: str, sources: Sequence[Source], *, full: bool) -> BackupResult:
     from drtool.operations.backup import back_up
     from drtool.operations.budget import Budget
+    from drtool.operations.inheriting import Thoroughness
     from drtool.operations.joblock import job_lock
     from drtool.operations.opening import repository_of
 
     config = context.config()
     budget = Budget.within(config.limits.memory, config.limits.readers)
+    thoroughness = Thoroughness(full, config.jobs[job].full_every, config.jobs[job].check)
     with (
         repository_of(config.repository, cancelled=context.stopping) as repository,
         job_lock(config.repository.state_dir / repository.id, job),
     ):
-        result = back_up(repository, job, sources, budget, context.reporter())
+        result = back_up(repository, job, sources, budget, context.reporter(), thoroughness)
     _show(context, result)
-    return result.snapshot
+    return result
+
+
+def _refuse_missed(result: BackupResult) -> None:
+    if result.missed:
+        before = f": {', '.join(result.suspects[:_NAMED])}" if result.suspects else ""
+        more = f" and {len(result.suspects) - _NAMED} more" if len(result.suspects) > _NAMED else ""
+        raise VerificationFailedError(
+            f"{result.job}: the oplog had not told of a change in {', '.join(result.missed[:_NAMED])};"
+            f" snapshot {result.snapshot} was read in full, {len(result.suspects)} before it are suspect{before}{more}",
+            hint="Find out what wrote past the oplog: a member that was run standalone, say.",
+        )
 
 
 def _summary(failures: Mapping[str, DrtoolError], jobs: int) -> DrtoolError:
@@ -104,6 +125,8 @@ def _sources(config: Config, job: str, only: Sequence[str]) -> list[str]:
 
 
 def _show(context: Context, result: BackupResult) -> None:
+    from dataclasses import asdict
+
     output = context.output
     output.line(
         "backup",
@@ -116,15 +139,17 @@ def _show(context: Context, result: BackupResult) -> None:
         bytes={"read": result.read_bytes, "new": result.new_bytes, "stored": result.stored_bytes},
         chunks={"total": result.chunks, "new": result.new_chunks},
         seconds=round(result.seconds, 3),
-        incremental=False,
-        ranges={"total": result.parts, "read": result.parts, "checked": 0},
+        incremental=result.incremental,
+        ranges=asdict(result.ranges),
         full_because=result.full_because,
+        suspect=list(result.suspects),
         head=result.head,
     )
     output.ok(f"{result.job}: snapshot {result.snapshot}")
-    output.text(
-        f"  {result.records:,} records in {result.streams} streams, {size(result.read_bytes)}, {result.consistency}"
-    )
+    output.text(f"  {result.records:,} records in {result.streams} streams, {size(result.bytes)}, {result.consistency}")
+    ranges = result.ranges
+    how = f"full ({result.full_because})" if result.full_because else "incremental"
+    output.text(f"  {how}: {ranges.read} of {ranges.total} ranges read, {ranges.checked} checked")
     output.text(
         f"  new {size(result.new_bytes)} in {result.new_chunks} of {result.chunks} chunks,"
         f" stored as {size(result.stored_bytes)}"

@@ -13,6 +13,7 @@ from drtool.errors import DrtoolError, UsageError
 if TYPE_CHECKING:
     from drtool.operations.catalogue import Known
     from drtool.operations.reporting import Reporter
+    from drtool.repository.manifests import Manifest, SourceEntry
     from drtool.repository.repository import Repository
 
 
@@ -63,3 +64,14 @@ def pairs(option: str, texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
             raise UsageError(f"{option} {text}: write OLD=NEW")
         found.append((old, new))
     return tuple(found)
+
+
+def origin_of(manifest: Manifest, name: str | None) -> SourceEntry:
+    """The source of a snapshot that ``--source`` names; it need not where there is only one."""
+    found = [source for source in manifest.sources if name is None or source.name == name]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(source.name for source in manifest.sources)
+    if not found:
+        raise UsageError(f"the snapshot has no source {name!r}", hint=f"It has: {names}")
+    raise UsageError("the snapshot has several sources", hint=f"Say which with --source: {names}")

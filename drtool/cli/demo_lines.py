@@ -83,7 +83,7 @@ def _seeded(figures: SeedFigures) -> Iterator[str]:
 
 def _backed_up(result: BackupResult) -> Iterator[str]:
     yield (
-        f"snapshot {result.snapshot}: {result.records:,} records, {size(result.read_bytes)},"
+        f"snapshot {result.snapshot}: {result.records:,} records, {size(result.bytes)},"
         f" {result.consistency}, in {result.seconds:.1f} s"
     )
     yield (

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from drtool.cli.command import Context, drtool_command
 from drtool.errors import ExaminationFailedError
+
+if TYPE_CHECKING:
+    from drtool.cli.output import Output
+    from drtool.config.root import Config
 
 _MARKS = {"ok": "✓", "warning": "!", "failed": "✗"}
 
@@ -14,10 +20,17 @@ _MARKS = {"ok": "✓", "warning": "!", "failed": "✗"}
     example="""
 drtool doctor
 drtool doctor --storage --json
+drtool doctor --print-roles backup
 """
 )
 @click.option("--storage", is_flag=True, help="Run the conformance suite against the store (some 100 MB of traffic).")
-def command(context: Context, storage: bool) -> None:
+@click.option(
+    "--print-roles",
+    "purpose",
+    type=click.Choice(["backup", "restore", "replay", "all"]),
+    help="Print the commands that create the role with the least privileges, for each source, and do nothing else.",
+)
+def command(context: Context, storage: bool, purpose: str | None) -> None:
     """Find out whether a backup and a restore would work from here.
 
     Looks at the configuration, keys, store, clock, repository, sources and tools. With --storage it tries every
@@ -27,6 +40,9 @@ def command(context: Context, storage: bool) -> None:
 
     config = context.config()
     output = context.output
+    if purpose is not None:
+        _print_roles(config, output, purpose)
+        return
     counts = dict.fromkeys(Verdict, 0)
     for finding in examine_storage(config.repository) if storage else examine(config):
         counts[finding.verdict] += 1
@@ -37,3 +53,15 @@ def command(context: Context, storage: bool) -> None:
     output.result(checks={verdict.value: count for verdict, count in counts.items()})
     if counts[Verdict.FAILED]:
         raise ExaminationFailedError(f"{counts[Verdict.FAILED]} checks failed; they are listed above")
+
+
+def _print_roles(config: Config, output: Output, purpose: str) -> None:
+    from drtool.operations.doctor import roles_of
+
+    printed = 0
+    for source, of, commands in roles_of(config):
+        if purpose in (of, "all"):
+            output.line("role", source=source, purpose=of, commands=commands)
+            output.text(f"// source {source}: {of}\n{commands}\n")
+            printed += 1
+    output.result(roles=printed)

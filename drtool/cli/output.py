@@ -54,6 +54,10 @@ class Output:
         """Has writing failed, while a reader was there?"""
         return self._broken
 
+    def divert(self, stream: TextIO) -> None:
+        """Print to `stream` from here on, because standard output takes data."""
+        self._stream = stream
+
     def line(self, kind: str, /, **fields: Any) -> None:
         """A JSON line of this ``type`` (``result`` is `finish`'s)."""
         if kind == "result" or "type" in fields:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from drtool.cli.choices import expanded, known, pairs, refresh_index, repository
+from drtool.cli.choices import expanded, known, origin_of, pairs, refresh_index, repository
 from drtool.cli.command import Context, drtool_command
+from drtool.cli.recovery import Aim, announce, find_recovery, hint_at_closer
 from drtool.cli.units import duration, size
-from drtool.errors import UsageError
 
 if TYPE_CHECKING:
     from drtool.operations.catalogue import Known
     from drtool.operations.choosing import Chosen
     from drtool.operations.restore import Prospect
-    from drtool.repository.manifests import Manifest, SourceEntry
 
 _SHOWN = 20
 
@@ -35,6 +35,18 @@ drtool restore latest --dry-run
 @click.option("--to", metavar="URI", help="Another server, same names; ${NAME} in it comes from the environment.")
 @click.option("--only", multiple=True, metavar="NAME", help="A database, db.collection or a glob (again for more).")
 @click.option("--rename", multiple=True, metavar="A=B", help="Restore A as B (again for more).")
+@click.option(
+    "--users/--no-users",
+    default=None,
+    help="Users and roles, which come back under their own names: with --to unless --no-users, else only with --users.",
+)
+@click.option(
+    "--at",
+    metavar="TIME",
+    help="To this second, by the archived oplog: everything that happened before it (ISO 8601; local without a zone).",
+)
+@click.option("--before", metavar="OP", help="To just before this operation, as drtool pitr find prints it.")
+@click.option("--timeline", metavar="ID", help="Which timeline of the archived oplog, where several lead there.")
 @click.option("--expect-head", metavar="HASH", help="Refuse unless the job's snapshots include this head.")
 @click.option("--dry-run", is_flag=True, help="Show what would be restored and what is there; write nothing.")
 def command(
@@ -44,6 +56,10 @@ def command(
     to: str | None,
     only: tuple[str, ...],
     rename: tuple[str, ...],
+    users: bool | None,
+    at: str | None,
+    before: str | None,
+    timeline: str | None,
     expect_head: str | None,
     dry_run: bool,
 ) -> None:
@@ -51,45 +67,57 @@ def command(
 
     Never over it: without --to or --rename the source's own server gets new databases (app_restored_…). A target that
     is not empty is refused. Everything needed is present in the repository before the first write.
+
+    With --at or --before, SNAPSHOT says where to begin: latest is the newest one from which the archived oplog leads
+    to that moment.
     """
     from drtool.operations.budget import Budget
+    from drtool.operations.choosing import Chosen
     from drtool.operations.opening import source_like
     from drtool.operations.restore import Restore, Wish, expected_seconds, require_head
     from drtool.operations.runs import registered
 
     config = context.config()
     reporter = context.reporter()
-    wish = Wish(expanded("--to", to), only, pairs("--rename", rename))
+    wish = Wish(expanded("--to", to), only, pairs("--rename", rename), users)
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(repository(context, reads_data=True))
         is_new_here = not opened.state.heads()  # asked before `known`, which remembers what it sees
         found = known(context, opened)
-        chosen = found.choose(name)
+        aim = Aim(at, before, timeline, source_name)
+        recovery = find_recovery(context, stack, opened, found, name, aim)
+        chosen = found.choose(name) if recovery is None else Chosen(recovery.base.snapshot)
         snapshot = chosen.snapshot
         if expect_head is not None:
             require_head(found.catalogue, snapshot, expect_head)
         elif is_new_here:
             reporter.warn("this host has not seen the repository before: that it is the newest state is unproven")
-        origin = _origin(snapshot.manifest, source_name)
+        origin = origin_of(snapshot.manifest, source_name) if recovery is None else recovery.base.source
         stack.enter_context(registered(opened, "restore", snapshot.manifest.job, reporter))
         refresh_index(opened, reporter)
         source = source_like(stack, origin, config.sources)
         budget = Budget.within(config.limits.memory, config.limits.readers)
-        restore = Restore(opened, snapshot, source, wish, budget, reporter)
+        restore = Restore(opened, snapshot, source, wish, budget, reporter, recovery)
         stack.callback(restore.close)
         prospect = restore.prospect()
         seconds = expected_seconds(opened, found, prospect.bytes)
         level, occupied = found.level(snapshot), prospect.inspection.occupied
         _announce(context, chosen, found, prospect, seconds)
+        if recovery is not None:
+            announce(context, recovery)
+        elif chosen.distance is not None:
+            hint_at_closer(context, stack, opened, chosen, name, origin.name)
         context.output.result(
             snapshot=snapshot.id,
             level=level.level.label,
             verified_at=level.at,
             verification_failed=level.last_failed,
+            suspect=found.is_suspect(snapshot),
             target=prospect.inspection.target,
             expected_records=prospect.records,
             streams=len(prospect.plan.items),
             occupied=list(occupied),
+            left_out=[asdict(left) for left in prospect.left_out],
             expected_seconds=seconds if seconds is None else round(seconds, 1),
             distance=chosen.distance,
         )
@@ -104,23 +132,22 @@ def command(
         records=result.records,
         bytes=result.bytes,
         seconds=round(result.seconds, 3),
-        replayed=0,
+        replayed=result.replayed,
         recovered_to=result.recovered_to,
     )
     context.output.ok(
         f"restored {result.records:,} records ({size(result.bytes)}) in {result.streams} streams"
-        f" to {result.target} in {duration(result.seconds)}"
+        + (f" and replayed {result.replayed:,} operations" if recovery is not None else "")
+        + f" to {result.target} in {duration(result.seconds)}"
     )
 
 
-def _origin(manifest: Manifest, name: str | None) -> SourceEntry:
-    found = [source for source in manifest.sources if name is None or source.name == name]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(source.name for source in manifest.sources)
-    if not found:
-        raise UsageError(f"the snapshot has no source {name!r}", hint=f"It has: {names}")
-    raise UsageError("the snapshot has several sources", hint=f"Say which with --source: {names}")
+def _left_out(prospect: Prospect) -> list[str]:
+    """What the restore leaves alone, a sentence for each reason."""
+    streams: dict[str, list[str]] = {}
+    for left in prospect.left_out:
+        streams.setdefault(left.reason, []).append(f"{left.stream} ({left.records:,})")
+    return [f"not restored: {', '.join(names)}: {reason}" for reason, names in streams.items()]
 
 
 def _in_the_way(count: int) -> str:
@@ -138,6 +165,11 @@ def _announce(context: Context, chosen: Chosen, found: Known, prospect: Prospect
         verified += "the LAST VERIFICATION FAILED"
     age = duration((datetime.now(UTC) - instant_of(snapshot)).total_seconds())
     output.text(f"snapshot {snapshot.id} of job {snapshot.manifest.job}, {verified}")
+    if found.is_suspect(snapshot):
+        context.reporter().warn(
+            f"snapshot {snapshot.id} is suspect: it may lack changes that the source did not tell of;"
+            " drtool snapshots shows which are not"
+        )
     output.text(f"  brings back {snapshot.manifest.instant}, {age} ago")
     if chosen.distance is not None:
         output.text(f"  taken {duration(chosen.distance.total_seconds())} before the time asked for")
@@ -147,6 +179,8 @@ def _announce(context: Context, chosen: Chosen, found: Known, prospect: Prospect
         output.text(f"    {item.stream.name} → {item.name} ({item.records:,})")
     if len(items) > _SHOWN:
         output.text(f"    … and {len(items) - _SHOWN} more")
+    for sentence in _left_out(prospect):
+        output.text(f"    {sentence}")
     if seconds is not None:
         output.text(f"  should take about {duration(max(1, seconds))}, at the rate last measured")
     for occupied in prospect.inspection.occupied:

@@ -42,14 +42,17 @@ def command(context: Context, name: str) -> None:
             streams = Contents(reader, snapshot.manifest).streams()
         signer = opened.document.name_of(snapshot.signer)
     level = found.level(snapshot)
-    _report(context.output, chosen, level, signer, streams)
+    suspect = found.is_suspect(snapshot)
+    _report(context.output, chosen, level, signer, streams, suspect=suspect)
     if chosen.distance is not None:
         context.output.text(f"taken {duration(chosen.distance.total_seconds())} before the time asked for")
-    _show(context.output, snapshot, level, signer)
+    _show(context.output, snapshot, level, signer, suspect=suspect)
     _show_streams(context.output, streams)
 
 
-def _report(output: Output, chosen: Chosen, level: Reached, signer: str, streams: Sequence[StreamEntry]) -> None:
+def _report(
+    output: Output, chosen: Chosen, level: Reached, signer: str, streams: Sequence[StreamEntry], *, suspect: bool
+) -> None:
     from dataclasses import asdict
 
     snapshot, manifest = chosen.snapshot, chosen.snapshot.manifest
@@ -76,6 +79,8 @@ def _report(output: Output, chosen: Chosen, level: Reached, signer: str, streams
         level=level.level.label,
         verified_at=level.at,
         proof=level.proof,
+        suspect=suspect,
+        base=manifest.base,
         number=manifest.number,
         head=snapshot.hash,
         host=manifest.host,
@@ -84,13 +89,18 @@ def _report(output: Output, chosen: Chosen, level: Reached, signer: str, streams
         sources=[asdict(source) for source in manifest.sources],
         streams=len(streams),
         records=figures.records,
-        bytes={"read": figures.bytes, "new": figures.new_bytes, "stored": figures.stored_bytes},
+        bytes={
+            "total": figures.bytes,
+            "read": figures.read_bytes,
+            "new": figures.new_bytes,
+            "stored": figures.stored_bytes,
+        },
         chunks={"total": figures.chunks, "new": figures.new_chunks},
         seconds=figures.seconds,
     )
 
 
-def _show(output: Output, snapshot: Snapshot, level: Reached, signer: str) -> None:
+def _show(output: Output, snapshot: Snapshot, level: Reached, signer: str, *, suspect: bool) -> None:
     manifest, figures = snapshot.manifest, snapshot.manifest.statistics
     verified = f"{level.level.label} on {level.at}" if level.at else "not verified yet"
     output.text(f"snapshot     {snapshot.id}  (number {manifest.number} of job {manifest.job})")
@@ -99,8 +109,12 @@ def _show(output: Output, snapshot: Snapshot, level: Reached, signer: str) -> No
         f"created      {manifest.created} on {manifest.host}, signed by {signer}, in {duration(figures.seconds)}"
     )
     output.text(f"verified     {verified}" + ("; the last verification FAILED" if level.last_failed else ""))
+    if suspect:
+        output.text("SUSPECT      it may lack changes: a later increment found one that the source had not told of")
     output.text(f"size         {figures.records:,} records, {size(figures.bytes)}, {figures.chunks} chunks")
-    output.text(f"cost         {size(figures.new_bytes)} were new, stored as {size(figures.stored_bytes)}")
+    output.text(f"increment    {'of ' + manifest.base if manifest.base else 'no, everything was read'}")
+    new = f"{size(figures.new_bytes)} of it new, stored as {size(figures.stored_bytes)}"
+    output.text(f"cost         {size(figures.read_bytes)} read, {new}")
     output.text(f"head         {snapshot.hash}")
     for source in manifest.sources:
         output.text(

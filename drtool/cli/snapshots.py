@@ -43,7 +43,7 @@ def command(context: Context, job: str | None) -> None:
             verified_at=level.at,
             verification_failed=level.last_failed,
             proof=proof,
-            suspect=False,
+            suspect=found.is_suspect(snapshot),
             bytes=manifest.statistics.bytes,
             stored_bytes=manifest.statistics.stored_bytes,
             records=manifest.statistics.records,
@@ -60,7 +60,7 @@ def command(context: Context, job: str | None) -> None:
                 f"{manifest.statistics.records:,}",
                 size(manifest.statistics.bytes),
                 size(manifest.statistics.stored_bytes),
-                "FAILED" if level.last_failed else state,
+                _verified(state, failed=level.last_failed, suspect=found.is_suspect(snapshot)),
                 level.proof if level.proof and not level.last_failed else "",
             )
         )
@@ -75,3 +75,7 @@ def command(context: Context, job: str | None) -> None:
             f" first: {found.problems[0].message}",
             hint=found.problems[0].hint,
         )
+
+
+def _verified(state: str, *, failed: bool, suspect: bool) -> str:
+    return ("FAILED" if failed else state) + (", SUSPECT" if suspect else "")

@@ -32,6 +32,14 @@ ENTRIES = (
     ),
     Entry("verify", "drtool.cli.verify", "Raise snapshots to a level of verification, and record it"),
     Entry("restore", "drtool.cli.restore", "Bring a snapshot back, beside what is there"),
+    Entry(
+        "export",
+        "drtool.cli.export",
+        "Write a snapshot in its system's own layout, to be restored without drtool",
+    ),
+    Entry("pitr capture", "drtool.cli.pitr_capture", "Archive the oplog, so that any moment can be restored"),
+    Entry("pitr status", "drtool.cli.pitr_status", "Show which moments can be restored, gaps, and the archive's lag"),
+    Entry("pitr find", "drtool.cli.pitr_find", "Find the operation to stop before in the archived oplog"),
     Entry("doctor", "drtool.cli.doctor", "Find out whether a backup and a restore would work from here"),
     Entry("config check", "drtool.cli.config_check", "Check the configuration"),
     Entry("config schema", "drtool.cli.config_schema", "Print the configuration's JSON Schema, for editors"),
@@ -39,5 +47,6 @@ ENTRIES = (
 
 #: What each group of commands is for.
 GROUPS = {
+    "pitr": "Go back to any moment: archive the oplog, see what it covers, find what went wrong",
     "config": "Check the configuration, and help to write it",
 }

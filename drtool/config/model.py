@@ -34,6 +34,23 @@ def no_truth_value(value: Any) -> Any:
     return value
 
 
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+
+
+def parse_percent(text: object) -> float:
+    """A share from 0 to 1 from a percentage (``2%``); ``ValueError`` otherwise."""
+    match = _PERCENT.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None or float(match[1]) > 100:
+        raise ValueError("must be a percentage from 0% to 100%, such as 2%")
+    return float(match[1]) / 100
+
+
+Percent = Annotated[
+    float, BeforeValidator(parse_percent), WithJsonSchema({"type": "string", "examples": ["2%", "100%"]})
+]
+"""A share from 0 to 1, written as a percentage."""
+
+
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
@@ -54,3 +71,20 @@ def parse_size(text: object) -> int:
 
 Size = Annotated[int, BeforeValidator(parse_size), WithJsonSchema({"type": "string", "examples": ["300 MB", "1 GiB"]})]
 """A number of bytes, written with a unit."""
+
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+
+
+def parse_duration(text: object) -> float:
+    """Seconds from a duration with its unit; ``ValueError`` otherwise. ``90s`` is 90, ``1.5 h`` is 5400."""
+    match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError("must be a duration with its unit, such as 30s, 15m, 24h or 7d")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+Duration = Annotated[
+    float, BeforeValidator(parse_duration), WithJsonSchema({"type": "string", "examples": ["60s", "15m", "24h"]})
+]
+"""A length of time in seconds, written with a unit."""

@@ -12,12 +12,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, SerializeAsAny, ValidationInfo, WrapValidator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
-from drtool.config.model import Model
+from drtool.config.model import Duration, Model, Size
 from drtool.config.paths import ConfigPath
 from drtool.config.problems import nearest
 from drtool.config.secrets import Origin, Secret
 
 ENTRY_POINTS = "drtool.sources"
+LEAST_BANDWIDTH = 100_000
 
 
 class SourceSettings(Model):
@@ -45,6 +46,22 @@ def _namespace_pattern(pattern: str) -> str:
     return pattern
 
 
+#: maxTimeMS is a 32-bit number.
+_LONGEST_QUERY = 2**31 / 1000
+
+
+def _query_time(seconds: float) -> float:
+    if not 0.001 <= seconds < _LONGEST_QUERY:
+        raise ValueError("must be at least 1ms and at most 24d")
+    return seconds
+
+
+def _reading_rate(rate: int) -> int:
+    if rate < LEAST_BANDWIDTH:
+        raise ValueError(f"must be at least {LEAST_BANDWIDTH // 1000} KB (per second)")
+    return rate
+
+
 _MongoAddress = Annotated[Secret, AfterValidator(_mongodb_address)]
 
 
@@ -59,6 +76,18 @@ class MongoSettings(SourceSettings):
     )
     exclude: tuple[Annotated[str, AfterValidator(_namespace_pattern)], ...] = Field(
         default=(), description="DATABASE, DATABASE.COLLECTION, or patterns with * and ?."
+    )
+    users: Literal["all", "databases", "none"] | None = Field(
+        default=None,
+        description="Users and roles to back up: all; those defined in the databases that are backed up; none. "
+        "Without it: all, or, where databases are named, those defined in them.",
+    )
+    max_time: Annotated[Duration, AfterValidator(_query_time)] | None = Field(
+        default=None,
+        description="How much of the server's time reading one range of a collection may take in all (maxTimeMS).",
+    )
+    bandwidth: Annotated[Size, AfterValidator(_reading_rate)] | None = Field(
+        default=None, description="How much is read per second, by all readers together; without it, no limit."
     )
     mongod: ConfigPath | None = Field(
         default=None, description="The mongod program for trial restores; else the one on PATH."

@@ -35,6 +35,9 @@ jobs:
   # What belongs together is backed up together, by: drtool backup nightly
   nightly:
     sources: [app]
+    # A backup reads what changed since the last one, and this share of the rest, to check itself; every so many all.
+    # check: 2%
+    # full_every: 30
 
 # How much of this host drtool may use.
 # limits:

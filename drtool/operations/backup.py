@@ -10,19 +10,29 @@ from drtool.errors import DrtoolError, WrongKeyError
 from drtool.operations.budget import Budget
 from drtool.operations.committing import BackupResult, commit
 from drtool.operations.gathering import Gathering
-from drtool.operations.inheriting import Before
+from drtool.operations.inheriting import Before, Thoroughness
+from drtool.operations.keeping import Pages
+from drtool.operations.relying import NO_FOOTING, footing
 from drtool.operations.reporting import Reporter
+from drtool.operations.rounds import Tools
 from drtool.repository.repository import Repository
 from drtool.repository.runs import Run
 from drtool.repository.trust import Role
 from drtool.repository.writer import ChunkWriter
 from drtool.sources.base import Source
 
+_DEFAULT = Thoroughness()
+
 
 def back_up(
-    repository: Repository, job: str, sources: Sequence[Source], budget: Budget, reporter: Reporter
+    repository: Repository,
+    job: str,
+    sources: Sequence[Source],
+    budget: Budget,
+    reporter: Reporter,
+    thoroughness: Thoroughness = _DEFAULT,
 ) -> BackupResult:
-    """Read the job's sources at one instant each and commit a snapshot.
+    """Read of the job's sources what changed since the last snapshot, at one instant each, and commit a snapshot.
 
     On any error nothing is committed, and what was stored is kept for the next run. ``WrongKeyError`` where nobody
     would accept the snapshot.
@@ -40,8 +50,11 @@ def back_up(
             contextlib.closing(Before(repository, job, reporter)) as before,
             _writing(repository, budget) as writer,
         ):
-            reads = Gathering(repository, writer, budget, reporter, before).read_all(sources, probes)
-            result = commit(repository, run, writer, job, before, reads, started)
+            pages = Pages(repository, writer, job, before.number + 1)
+            tools = Tools(repository, writer, pages, before, thoroughness, budget, reporter)
+            ground = footing(repository, before, writer.unusable)
+            reads = Gathering(tools, "" if ground is not None else NO_FOOTING).read_all(sources, probes)
+            result = commit(tools, run, reads, ground or {}, started)
         run.outcome = "committed"
     return result
 

@@ -11,8 +11,8 @@ from drtool.repository.packs import PACK_BYTES, PACK_SLACK_BYTES
 _BASE_BYTES = 95_000_000
 #: What a reader holds: a reply of the server, the records of a chunk, and the chunk.
 _READER_BYTES = 15_000_000
-#: What a worker holds beside its chunk: the chunk compressed, twice.
-_WORKER_BYTES = 4_000_000
+#: What a worker holds beside its chunk: the chunk compressed, twice, or its vectors taken apart.
+_WORKER_BYTES = 10_000_000
 _LEAST_QUEUE_BYTES = 8_000_000
 _MOST_QUEUE_BYTES = 64_000_000
 _MOST_UPLOADS = 4
@@ -20,7 +20,7 @@ _SMALL_PACKS = (PACK_BYTES // 2, PACK_BYTES // 4)
 MAX_READERS = 16
 
 # How what is left beside the base is shared out, in percent.
-_READERS, _WORKERS, _PACKS, _QUEUE = 24, 8, 53, 15
+_READERS, _WORKERS, _PACKS, _QUEUE = 22, 12, 53, 13
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,10 @@ class Known:
         """What evidence says of a snapshot."""
         return self.levels.get(snapshot.hash, _NOTHING)
 
+    def is_suspect(self, snapshot: Snapshot) -> bool:
+        """May it lack changes, as a later snapshot says?"""
+        return snapshot.id in self.catalogue.suspects()
+
     def trial_rate(self) -> float | None:
         """Bytes of records per second of the newest trial restore, comparing included; None without one."""
         tried = [s for s in self.catalogue.snapshots if self.level(s).level is Level.RESTORED and self.level(s).seconds]

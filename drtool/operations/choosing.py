@@ -34,8 +34,19 @@ def choose(text: str, catalogue: Catalogue, levels: Mapping[str, Reached]) -> Ch
         if len(jobs) > 1:
             candidates = ", ".join(f"{job}@{text}" for job in jobs)
             raise UsageError(f"{text} is unclear: there are several jobs", hint=f"Say which: {candidates}")
-        return Chosen(_newest(_verified(catalogue.snapshots, text, levels), text))
+        return Chosen(_newest(_verified(catalogue, catalogue.snapshots, text, levels), text))
     return Chosen(catalogue.named(text))
+
+
+def candidates(text: str, catalogue: Catalogue, levels: Mapping[str, Reached]) -> Sequence[Snapshot]:
+    """The snapshots that a recovery to a moment may begin with: where `text` names no single one, all that it fits
+    (of a job, verified ones). Errors as for `choose`."""
+    chosen = choose(text, catalogue, levels).snapshot
+    word = text.rpartition("@")[2]
+    if word not in (LATEST, LATEST_VERIFIED):
+        return [chosen]
+    mine = [s for s in catalogue.snapshots if s.manifest.job == chosen.manifest.job]
+    return _verified(catalogue, mine, word, levels)
 
 
 def _of_job(job: str, moment: str, catalogue: Catalogue, levels: Mapping[str, Reached]) -> Chosen:
@@ -46,7 +57,7 @@ def _of_job(job: str, moment: str, catalogue: Catalogue, levels: Mapping[str, Re
             f"there is no snapshot of a job {job!r}", hint=f"There are snapshots of: {', '.join(jobs) or 'no job'}"
         )
     if moment in (LATEST, LATEST_VERIFIED):
-        return Chosen(_newest(_verified(mine, moment, levels), f"{job}@{moment}"))
+        return Chosen(_newest(_verified(catalogue, mine, moment, levels), f"{job}@{moment}"))
     wanted = _time(moment)
     before = [s for s in mine if instant_of(s) <= wanted]
     if not before:
@@ -68,10 +79,14 @@ def recency(snapshot: Snapshot) -> tuple[datetime, int]:
     return instant_of(snapshot), snapshot.manifest.number
 
 
-def _verified(snapshots: Sequence[Snapshot], word: str, levels: Mapping[str, Reached]) -> Sequence[Snapshot]:
+def _verified(
+    catalogue: Catalogue, snapshots: Sequence[Snapshot], word: str, levels: Mapping[str, Reached]
+) -> Sequence[Snapshot]:
     if word == LATEST:
         return snapshots
-    return [s for s in snapshots if (found := levels.get(s.hash)) and found.level >= VERIFIED and not found.last_failed]
+    suspects = catalogue.suspects()  # what a snapshot never got, no verification of it can miss
+    sound = [s for s in snapshots if s.id not in suspects]
+    return [s for s in sound if (found := levels.get(s.hash)) and found.level >= VERIFIED and not found.last_failed]
 
 
 def _newest(snapshots: Sequence[Snapshot], what: str) -> Snapshot:

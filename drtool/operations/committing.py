@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from drtool import __version__
 from drtool.errors import DrtoolError, MissingObjectError
 from drtool.operations.contents import weakest_proof
-from drtool.operations.gathering import SourceRead
+from drtool.operations.gathering import Ranges, SourceRead
 from drtool.operations.inheriting import Before
+from drtool.operations.relying import packs_of
+from drtool.operations.rounds import Tools
 from drtool.repository.keyring import ChunkKind
 from drtool.repository.manifests import (
     MAX_MANIFEST_BYTES,
+    OVERLAY,
     Manifest,
     Statistics,
     StreamEntry,
@@ -28,7 +31,6 @@ from drtool.repository.repository import Repository
 from drtool.repository.runs import Run
 from drtool.repository.sealed import Kind
 from drtool.repository.state import Head
-from drtool.repository.writer import ChunkWriter
 from drtool.sources.base import Consistency
 
 _WEAKEST = list(Consistency)
@@ -36,7 +38,12 @@ _WEAKEST = list(Consistency)
 
 @dataclass(frozen=True, slots=True)
 class BackupResult:
-    """A committed snapshot in figures. Bytes are those of records as read, but for ``stored_bytes`` (in packs)."""
+    """A committed snapshot in figures. Bytes are those of records, but for ``stored_bytes`` (in packs).
+
+    ``bytes``, ``records`` and ``chunks`` are what it holds, ``read_bytes`` what this run read. ``full_because`` is
+    empty for an increment. ``missed`` are streams of which the source had not told a change, and ``suspects`` the
+    snapshots that may lack such changes.
+    """
 
     job: str
     snapshot: str
@@ -44,62 +51,68 @@ class BackupResult:
     instant: datetime
     streams: int
     records: int
+    bytes: int
     read_bytes: int
     new_bytes: int
     stored_bytes: int
     chunks: int
     new_chunks: int
     seconds: float
-    parts: int
+    ranges: Ranges
     full_because: str
     number: int
     head: str
+    missed: tuple[str, ...] = ()
+    suspects: tuple[str, ...] = ()
+
+    @property
+    def incremental(self) -> bool:
+        """Was something taken over from the last snapshot without being read?"""
+        return not self.full_because
 
 
 def commit(
-    repository: Repository,
-    run: Run,
-    writer: ChunkWriter,
-    job: str,
-    before: Before,
-    reads: Sequence[SourceRead],
-    started: float,
+    tools: Tools, run: Run, reads: Sequence[SourceRead], ground: Mapping[bytes, int], started: float
 ) -> BackupResult:
     """Commit a snapshot of `reads`; `started` is when the run began, by the monotonic clock.
 
+    `ground` are the packs (with their sizes) of the last snapshot, for what is taken over from it.
     ``MissingObjectError`` where a pack that it needs is not there: nothing is committed then.
     """
+    repository, writer, before = tools.repository, tools.writer, tools.before
     streams = [entry for read in reads for entry in read.streams]
     lists = tuple((writer.add(ChunkKind.CATALOG, data), len(data)) for data in encode_streams(streams))
     writer.flush()
-    _require_packs(repository, writer.packs, "the snapshot was not committed")
-    manifest = _manifest(repository, run, writer, job, before, reads, streams, lists, started)
+    tools.pages.flush()
+    inherited = ground if any(read.source.increments for read in reads) else {}
+    packs = _require_packs(tools, {**inherited, **writer.packs}, streams, "the snapshot was not committed")
+    manifest = _manifest(tools, run, reads, streams, lists, started)
+    # Before the commit, because a snapshot that this host does not know again is none to start from.
+    repository.state.rely(before.job, manifest.snapshot, manifest.number, tools.pages.used, packs)
     hash_ = _put_manifest(repository, run, manifest)
     if run.lapsed:
         # The machine slept while the manifest was on its way: what it refers to may be gone by now.
-        _require_packs(repository, writer.packs, f"snapshot {manifest.snapshot} was committed, but cannot be restored")
-    return _result(manifest, hash_, reads, started)
+        _require_packs(tools, packs, streams, f"snapshot {manifest.snapshot} was committed, but cannot be restored")
+    return _result(tools, manifest, hash_, reads, started)
 
 
 def _manifest(
-    repository: Repository,
+    tools: Tools,
     run: Run,
-    writer: ChunkWriter,
-    job: str,
-    before: Before,
     reads: Sequence[SourceRead],
     streams: Sequence[StreamEntry],
     lists: tuple[tuple[bytes, int], ...],
     started: float,
 ) -> Manifest:
+    before, counts = tools.before, tools.writer.counts
     declared = [read.source.consistency for read in reads] + [entry.consistency for entry in streams]
     consistency = max(map(Consistency, declared), key=_WEAKEST.index)
     instant = max(datetime.fromisoformat(read.source.instant) for read in reads)
-    counts = writer.counts
+    is_increment = any(read.source.increments for read in reads)
     return Manifest(
         snapshot=new_id(),
-        repository=repository.id,
-        job=job,
+        repository=tools.repository.id,
+        job=before.job,
         number=before.number + 1,
         previous=before.hash,
         previous_snapshot=before.snapshot,
@@ -121,12 +134,26 @@ def _manifest(
             new_bytes=counts.new_bytes,
             stored_bytes=counts.stored_bytes,
             seconds=round(time.monotonic() - started, 3),
+            read_bytes=sum(read.bytes for read in reads),
         ),
+        requires=(OVERLAY,) if any(read.has_overlay for read in reads) else (),
+        base=before.last.id if is_increment and before.last is not None else None,
+        suspects=(*before.suspects, *_newly_suspect(before, reads)),
     )
 
 
-def _result(manifest: Manifest, hash_: str, reads: Sequence[SourceRead], started: float) -> BackupResult:
+def _newly_suspect(before: Before, reads: Sequence[SourceRead]) -> Iterator[tuple[int, int]]:
+    """The increments that rest on the full read since when a source did not tell of every change."""
+    known = [source for read in reads if read.missed and (source := before.source(read.source.name)) is not None]
+    increments = max((source.increments for source in known), default=0)
+    if increments:
+        yield before.number - increments + 1, before.number
+
+
+def _result(tools: Tools, manifest: Manifest, hash_: str, reads: Sequence[SourceRead], started: float) -> BackupResult:
     figures = manifest.statistics
+    reasons = dict.fromkeys(read.source.full_because for read in reads)
+    new = tuple(_newly_suspect(tools.before, reads))
     return BackupResult(
         job=manifest.job,
         snapshot=manifest.snapshot,
@@ -134,31 +161,45 @@ def _result(manifest: Manifest, hash_: str, reads: Sequence[SourceRead], started
         instant=datetime.fromisoformat(manifest.instant),
         streams=manifest.stream_count,
         records=figures.records,
-        read_bytes=figures.bytes,
+        bytes=figures.bytes,
+        read_bytes=figures.read_bytes,
         new_bytes=figures.new_bytes,
         stored_bytes=figures.stored_bytes,
         chunks=figures.chunks,
         new_chunks=figures.new_chunks,
         seconds=time.monotonic() - started,
-        parts=sum(read.parts for read in reads),
-        full_because="first snapshot of the job" if manifest.previous_snapshot is None else "every range is read",
+        ranges=sum((read.ranges for read in reads), Ranges()),
+        full_because="" if manifest.base is not None else "; ".join(reasons),
         number=manifest.number,
         head=hash_,
+        missed=tuple(name for read in reads for name in read.missed),
+        suspects=tools.before.chain_between(new),
     )
 
 
-def _require_packs(repository: Repository, packs: Mapping[bytes, int], outcome: str) -> None:
-    """Level ``listed`` for what is about to be committed."""
+def _require_packs(
+    tools: Tools, packs: Mapping[bytes, int], streams: Sequence[StreamEntry], outcome: str
+) -> Mapping[bytes, int]:
+    """Level ``listed`` for what is about to be committed; the packs that it needs.
+
+    What an increment takes over may have been in a pack that nothing needs any more: where one is gone, the streams
+    are followed chunk by chunk.
+    """
+    repository = tools.repository
     there = {info.name: info.size for info in repository.storage.list("packs/")}
     gone = [sha256 for sha256, size in packs.items() if there.get(pack_name(sha256)) != size]
+    if not gone:
+        return packs
+    exact = packs_of(repository, tools.before.reader, streams, {*gone, *tools.writer.unusable})
+    if exact is not None and not any(sha256 in tools.writer.packs for sha256 in gone):
+        return {**exact, **tools.writer.packs}
     for sha256 in gone:
         repository.cache.forget_pack(sha256)
-    if gone:
-        which = pack_name(gone[0]) + (f" and {len(gone) - 1} more" if len(gone) > 1 else "")
-        raise MissingObjectError(
-            f"{which}, which this snapshot needs, is not there (or not whole): {outcome}",
-            hint="Run the backup again: it stores those chunks anew. Find out what deleted the object.",
-        )
+    which = pack_name(gone[0]) + (f" and {len(gone) - 1} more" if len(gone) > 1 else "")
+    raise MissingObjectError(
+        f"{which}, which this snapshot needs, is not there (or not whole): {outcome}",
+        hint="Run the backup again: it stores those chunks anew. Find out what deleted the object.",
+    )
 
 
 def _put_manifest(repository: Repository, run: Run, manifest: Manifest) -> str:

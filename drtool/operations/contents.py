@@ -75,13 +75,18 @@ class Contents:
 
     def needs(self, entry: StreamEntry) -> Iterator[Need]:
         """Everything that a stream needs: its definition, pages, bounds and records."""
-        yield Need(entry.definition, ChunkKind.PRIVATE, entry.definition_length)
-        for id_ in page_ids(entry.root, self.reader.get_page):
-            yield Need(id_, ChunkKind.CATALOG, None)
-        for leaf in self.leaves(entry):
-            yield Need(leaf.bounds, ChunkKind.PRIVATE, leaf.bounds_length)
-            for ref in leaf.chunks:
-                yield Need(ref.id, ChunkKind.DATA, ref.length)
+        return needs_of(self.reader, entry)
+
+
+def needs_of(reader: ChunkReader, entry: StreamEntry) -> Iterator[Need]:
+    """Everything that a stream needs: its definition, pages, bounds and records."""
+    yield Need(entry.definition, ChunkKind.PRIVATE, entry.definition_length)
+    for id_ in page_ids(entry.root, reader.get_page):
+        yield Need(id_, ChunkKind.CATALOG, None)
+    for leaf in walk(entry.root, reader.get_page):
+        yield Need(leaf.bounds, ChunkKind.PRIVATE, leaf.bounds_length)
+        for ref in leaf.chunks:
+            yield Need(ref.id, ChunkKind.DATA, ref.length)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,14 @@ def examine(config: Config) -> Iterator[Finding]:
         yield from _tried(f"source {name}", lambda name=name: _source(config, name))  # type: ignore[misc]
 
 
+def roles_of(config: Config) -> Iterator[tuple[str, str, str]]:
+    """For each source that has accounts: its name, what a role is for, the commands that create it."""
+    for name in sorted(config.sources):
+        with contextlib.closing(open_source(name, config.sources[name])) as source:
+            for purpose, commands in source.roles().items():
+                yield name, purpose, commands
+
+
 def examine_storage(settings: RepositorySettings) -> Iterator[Finding]:
     """The conformance suite against the configured store: some 100 MB of traffic, all of it removed again."""
     if "://" not in settings.url and not Path(settings.url).is_dir():
@@ -177,6 +185,10 @@ def _source(config: Config, name: str) -> Iterator[Finding]:
         yield Finding(f"source {name}", Verdict.OK, about)
         for warning in probe.warnings:
             yield Finding(f"source {name}", Verdict.WARNING, warning)
+        for lack in source.lacks():
+            verdict = Verdict.FAILED if lack.fatal else Verdict.WARNING
+            hint = f"Without it: {lack.lost}. drtool doctor --print-roles backup shows a role that has it."
+            yield Finding(f"source {name}", verdict, f"the account lacks {lack.privilege}", hint)
         yield from _tried(f"sandbox of {name}", lambda: _sandbox(name, source.sandbox_program(probe.version)))
 
 

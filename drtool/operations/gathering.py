@@ -3,165 +3,154 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
+from typing import Any
 
 from drtool.errors import InstantMovedError
-from drtool.operations.budget import Budget
-from drtool.operations.collecting import PartList, joined
+from drtool.operations.converging import ATTEMPTS
 from drtool.operations.inheriting import Before
-from drtool.operations.reading import Intake, Unit
-from drtool.operations.reporting import Reporter
+from drtool.operations.overlaying import OVERLAY_SINCE
+from drtool.operations.rounds import Rounds, Tools, Tracked
 from drtool.repository.keyring import ChunkKind
 from drtool.repository.manifests import SourceEntry, StreamEntry
-from drtool.repository.pages import PageBuilder, PageRef
-from drtool.repository.repository import Repository
-from drtool.repository.writer import ChunkWriter
-from drtool.sources.base import WHOLE, Consistency, KeyRange, Prepared, Probe, Settled, Source, StreamInfo, View
+from drtool.sources.base import Consistency, Prepared, Probe, Proof, Settled, Source, StreamInfo, View
 from drtool.sources.cutting import CutRule
 
-#: How often the instant may move (a collection dropped or renamed while it is read) before a run gives up.
-ATTEMPTS = 4
 _MOST_WARNINGS = 20
 _LONGEST_WARNING = 400
 
 
 @dataclass(frozen=True, slots=True)
+class Ranges:
+    """How many chunks the keyed streams have, how many of them were read in this run, and how many of the others were
+    read to compare them."""
+
+    total: int = 0
+    read: int = 0
+    checked: int = 0
+
+    def __add__(self, other: Ranges) -> Ranges:
+        return Ranges(self.total + other.total, self.read + other.read, self.checked + other.checked)
+
+
+@dataclass(frozen=True, slots=True)
 class SourceRead:
-    """What was read of one source."""
+    """What was read of one source, in ``bytes`` (all rounds together). ``missed`` are the streams of which the source
+    did not tell a change; snapshots since the last full read may lack such changes."""
 
     source: SourceEntry
     streams: tuple[StreamEntry, ...]
-    parts: int
+    ranges: Ranges
+    bytes: int
+    missed: tuple[str, ...]
+    has_overlay: bool
 
 
 class Gathering:
-    """Reads the sources of one snapshot into the writer."""
+    """Reads the sources of one snapshot into the writer. `full_because` says why nothing can be taken over from the
+    last snapshot; empty where something can."""
 
-    def __init__(
-        self, repository: Repository, writer: ChunkWriter, budget: Budget, reporter: Reporter, before: Before
-    ) -> None:
-        self._repository = repository
-        self._writer = writer
-        self._budget = budget
-        self._reporter = reporter
-        self._before = before
+    def __init__(self, tools: Tools, full_because: str) -> None:
+        self._tools = tools
+        self._full_because = full_because
 
     def read_all(self, sources: Sequence[Source], probes: Sequence[Probe]) -> list[SourceRead]:
-        """Prepare all sources, freeze them together, read them; anew while the instant moves away."""
+        """Prepare all sources, freeze them together, read them; again, but what was read, while the instant moves."""
+        rounds = [Rounds(s, p, self._tools, self._why_full(s)) for s, p in zip(sources, probes, strict=True)]
         with contextlib.ExitStack() as stack:
             prepared: list[Prepared] = []
             for source in sources:
-                prepared.append(source.prepare(self._before.points.get(source.name)))
+                previous = self._tools.before.source(source.name)
+                prepared.append(source.prepare(previous.point if previous is not None else None))
                 stack.callback(prepared[-1].close)
-            for attempt in range(1, ATTEMPTS + 1):
+            return self._in_rounds(rounds, prepared)
+
+    def _in_rounds(self, rounds: Sequence[Rounds], prepared: Sequence[Prepared]) -> list[SourceRead]:
+        unfrozen = 0
+        while True:
+            with contextlib.ExitStack() as stack:
+                views: list[View] = []
                 try:
-                    return self._read_frozen(sources, probes, prepared)
-                except InstantMovedError as error:
-                    if attempt == ATTEMPTS:
+                    for one in prepared:
+                        views.append(one.freeze())
+                        stack.callback(views[-1].close)
+                except InstantMovedError:
+                    unfrozen += 1
+                    if unfrozen == ATTEMPTS:
                         raise
-                    self._reporter.note(f"{error.message}; reading again at a later instant")
-        raise AssertionError("the last attempt returns or raises")
+                    continue
+                if all(one.read(view) for one, view in zip(rounds, views, strict=True)):
+                    return [self._listed(one, view) for one, view in zip(rounds, views, strict=True)]
 
-    def _read_frozen(
-        self, sources: Sequence[Source], probes: Sequence[Probe], prepared: Sequence[Prepared]
-    ) -> list[SourceRead]:
-        with contextlib.ExitStack() as stack:
-            views: list[View] = []
-            for one in prepared:
-                views.append(one.freeze())
-                stack.callback(views[-1].close)
-            return [
-                self._read_source(source, probe, view)
-                for source, probe, view in zip(sources, probes, views, strict=True)
-            ]
+    def _why_full(self, source: Source) -> str:
+        return self._tools.before.why_full(source.name, self._tools.thoroughness) or self._full_because
 
-    def _read_source(self, source: Source, probe: Probe, view: View) -> SourceRead:
-        streams = view.streams()
-        # Parts join only where all of them read the same records, which a fuzzy source cannot promise.
-        readers = self._budget.readers if probe.consistency is Consistency.EXACT else 1
-        units = [
-            unit for stream in streams if stream.has_records for unit in self._units(source, view, stream, readers)
-        ]
-        units.sort(key=lambda unit: -unit.stream.estimated_bytes)
-        task = f"Reading {source.name}"
-        self._reporter.start(task, sum(stream.estimated_bytes for stream in streams))
-        try:
-            intake = Intake(
-                self._writer, self._budget, lambda size, records: self._reporter.advance(task, size, records)
-            )
-            lists = intake.read(view, units)
-        finally:
-            self._reporter.finish(task)
-        settled = view.settle()
+    def _listed(self, rounds: Rounds, view: View) -> SourceRead:
+        settled, inherited = _settled(rounds), rounds.inherited
         for warning in settled.warnings:
-            self._reporter.warn(f"{source.name}: {warning}")
-        read: dict[str, list[PartList]] = {}
-        for unit, part in zip(units, lists, strict=True):
-            read.setdefault(unit.stream.name, []).append(part)
-        entries = tuple(self._entry(source, stream, read.get(stream.name, []), settled) for stream in streams)
-        return SourceRead(_source_entry(source, probe, view, settled), entries, len(units))
+            self._tools.reporter.warn(f"{rounds.source.name}: {warning}")
+        streams = [
+            self._entry(rounds, tracked.stream, tracked.rule, tracked) for tracked in rounds.tracked.values()
+        ] + [self._entry(rounds, stream, rounds.rule(stream), None) for stream in rounds.unrecorded]
+        total = sum(entry.chunks for entry in streams if entry.keyed)
+        if rounds.overlay is not None:
+            streams.append(self._entry(rounds, rounds.overlay.stream, rounds.overlay.rule, rounds.overlay))
+        return SourceRead(
+            source=_source_entry(rounds, view, self._tools.before),
+            streams=tuple(streams),
+            ranges=Ranges(total, total - inherited, rounds.tally.checked),
+            bytes=rounds.tally.read,
+            missed=rounds.missed,
+            has_overlay=rounds.overlay is not None,
+        )
 
-    def _units(self, source: Source, view: View, stream: StreamInfo, readers: int) -> Iterator[Unit]:
-        rule = self._rule(source.name, stream)
-        for part in self._parts(source, view, stream, readers):
-            yield Unit(stream, part, rule)
-
-    def _parts(self, source: Source, view: View, stream: StreamInfo, readers: int) -> Sequence[KeyRange]:
-        if not stream.keyed:
-            return [WHOLE]
-        parts = view.split(stream, readers)
-        if len(parts) == 1:
-            return parts
-        return self._before.parts(source.name, stream, len(parts)) or parts
-
-    def _rule(self, source: str, stream: StreamInfo) -> CutRule:
-        key = self._repository.keyring.cut_key
-        threshold = self._before.threshold(source, stream)
-        if threshold is not None:
-            return CutRule(key, threshold)
-        return CutRule.for_average(key, stream.estimated_bytes / max(1, stream.estimated_records))
-
-    def _entry(self, source: Source, stream: StreamInfo, parts: list[PartList], settled: Settled) -> StreamEntry:
+    def _entry(self, rounds: Rounds, stream: StreamInfo, rule: CutRule, tracked: Tracked | None) -> StreamEntry:
+        settled = _settled(rounds)
+        consistency = settled.weaker.get(stream.name, settled.consistency)
+        if tracked is not None and (tracked.stale or tracked is rounds.overlay):
+            consistency = Consistency.OVERLAY
         return StreamEntry(
-            source=source.name,
+            source=rounds.source.name,
             name=stream.name,
             kind=stream.kind,
             identity=stream.identity,
-            proof=stream.proof,
-            consistency=settled.weaker.get(stream.name, settled.consistency),
+            proof=Proof.TOLERANT if consistency is Consistency.OVERLAY else stream.proof,
+            consistency=consistency,
             keyed=stream.keyed,
             has_records=stream.has_records,
-            threshold=self._rule(source.name, stream).threshold,
-            definition=self._writer.add(ChunkKind.PRIVATE, stream.definition),
+            threshold=rule.threshold,
+            definition=self._tools.writer.add(ChunkKind.PRIVATE, stream.definition),
             definition_length=len(stream.definition),
-            root=self._pages(parts) if parts else None,
+            root=self._tools.pages.build(tracked.coverage) if tracked is not None else None,
         )
 
-    def _pages(self, parts: list[PartList]) -> PageRef | None:
-        def put_bounds(bounds: bytes) -> bytes:
-            id_ = self._writer.add(ChunkKind.PRIVATE, bounds)
-            self._repository.state.keep_bounds(id_, bounds)
-            return id_
 
-        builder = PageBuilder(lambda page: self._writer.add(ChunkKind.CATALOG, page), put_bounds)
-        for ref, bounds in joined(parts):
-            builder.add(ref, bounds)
-        return builder.finish()
+def _settled(rounds: Rounds) -> Settled:
+    assert rounds.settled is not None  # the last round ended with it
+    return rounds.settled
 
 
-def _source_entry(source: Source, probe: Probe, view: View, settled: Settled) -> SourceEntry:
+def _source_entry(rounds: Rounds, view: View, before: Before) -> SourceEntry:
+    settled, probe = _settled(rounds), rounds.probe
+    known = before.source(rounds.source.name)
+    is_increment = rounds.inherited > 0 and known is not None
+    point: Mapping[str, Any] = view.point
+    if rounds.overlay is not None:
+        point = {**point, OVERLAY_SINCE: rounds.overlay_since}
     return SourceEntry(
-        name=source.name,
-        type=source.type,
+        name=rounds.source.name,
+        type=rounds.source.type,
         version=probe.version,
         topology=probe.topology,
         identity=probe.identity,
         instant=view.instant.astimezone(UTC).isoformat(),
-        consistency=settled.consistency,
-        point=view.point,
+        consistency=Consistency.OVERLAY if rounds.overlay is not None else settled.consistency,
+        point=point,
         warnings=_shortened((*probe.warnings, *settled.warnings)),
+        increments=known.increments + 1 if known is not None and is_increment else 0,
+        full_because="" if is_increment else rounds.full_because or "no range of the last snapshot is unchanged",
     )
 
 

@@ -1,32 +1,44 @@
-"""What a snapshot inherits from the one before: its place in the chain, cut rules, and where to split."""
+"""What a snapshot inherits from the one before: its place in the chain, cut rules, and the chunks to start from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from drtool.errors import DrtoolError, RepositoryError
+from drtool.errors import DrtoolError
 from drtool.operations.choosing import recency
 from drtool.operations.contents import Contents
 from drtool.operations.reporting import Reporter
 from drtool.repository.chain import Snapshot, read_catalogue
-from drtool.repository.manifests import StreamEntry
-from drtool.repository.pages import PageRef, decode_bounds, leaf_at
+from drtool.repository.manifests import SourceEntry, StreamEntry
 from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository
-from drtool.sources.base import KeyRange, StreamInfo
+from drtool.sources.base import Consistency, StreamInfo
+
+#: The share of the unchanged chunks that an increment reads all the same, to check itself.
+CHECK = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Thoroughness:
+    """How much a run reads beyond what changed: everything (``full``, and by ``full_every`` each so many runs), and of
+    what did not change a random share (``check``, 0 to 1)."""
+
+    full: bool = False
+    full_every: int | None = None
+    check: float = CHECK
 
 
 class Before:
     """The job's last snapshot as the next one sees it.
 
-    ``number``, ``hash`` and ``snapshot`` are its place in this signer's chain (0, None, None before the first). Its
-    streams and ``points`` come from the job's newest snapshot, whoever signed it.
+    ``number``, ``hash`` and ``snapshot`` are its place in this signer's chain (0, None, None before the first).
+    ``last`` is the job's newest snapshot, whoever signed it.
     """
 
     def __init__(self, repository: Repository, job: str, reporter: Reporter) -> None:
-        self._repository = repository
-        self._reader = ChunkReader(repository)
+        self.job = job
+        self.reader = ChunkReader(repository)
         catalogue = read_catalogue(repository)
         for problem in catalogue.problems:
             reporter.warn(f"the repository is not as it should be: {problem.message}")
@@ -39,59 +51,77 @@ class Before:
         if remembered is not None and remembered.number > self.number:
             # Going on from what this host knows keeps the gap visible for ever.
             self.number, self.hash, self.snapshot = remembered.number, remembered.hash, remembered.snapshot
-        last = max((s for s in catalogue.snapshots if s.manifest.job == job), key=recency, default=None)
-        self.points: Mapping[str, Mapping[str, Any]] = {}
-        self._streams: dict[tuple[str, str], StreamEntry] = {}
-        if last is not None:
-            self.points = {source.name: source.point for source in last.manifest.sources}
-            self._streams = self._streams_of(last, reporter)
+        self.last = max((s for s in catalogue.snapshots if s.manifest.job == job), key=recency, default=None)
+        self._chain = [s for s in catalogue.snapshots if head is not None and s.chain == head.chain]
+        self.suspects = self._suspects_of(head)
+        self.is_own = self.last is not None and self.last.id == self.snapshot
+        self.entries: list[StreamEntry] = []
+        if self.last is not None:
+            self.entries = self._entries_of(self.last, reporter)
+        self._streams = {(entry.source, entry.name): entry for entry in self.entries}
+        self._streams |= {(entry.source, entry.identity): entry for entry in self.entries if entry.identity}
 
     def threshold(self, source: str, stream: StreamInfo) -> int | None:
         """The T that the stream had; None where it is new."""
         entry = self._streams.get((source, stream.identity)) or self._streams.get((source, stream.name))
         return entry.threshold if entry is not None else None
 
-    def parts(self, source: str, stream: StreamInfo, count: int) -> Sequence[KeyRange] | None:
-        """`count` ranges that begin where chunks of the last snapshot began; None where that is not known here.
+    def source(self, name: str) -> SourceEntry | None:
+        """What the last snapshot says of a source."""
+        sources = self.last.manifest.sources if self.last is not None else ()
+        return next((source for source in sources if source.name == name), None)
 
-        Where nothing changed they begin at true cuts, so that no chunk is stored that no snapshot refers to.
-        """
+    def stream(self, source: str, stream: StreamInfo) -> StreamEntry | None:
+        """The same stream in the last snapshot, where its chunks may serve again."""
         entry = self._streams.get((source, stream.identity)) if stream.identity else None
-        if entry is None or entry.root is None or entry.root.chunks < count:
+        if entry is None or not (entry.keyed and stream.keyed) or entry.consistency != Consistency.EXACT:
             return None
-        try:
-            keys = self._first_keys(entry.root, [number * entry.root.chunks // count for number in range(1, count)])
-        except RepositoryError:
-            return None  # what is damaged in the last snapshot must not keep the next from being taken
-        if keys is None:
-            return None
-        lowers: list[bytes | None] = [None, *keys]
-        return [KeyRange(lower, upper) for lower, upper in zip(lowers, [*keys, None], strict=True)]
+        return entry
 
-    def _first_keys(self, root: PageRef, places: Sequence[int]) -> list[bytes] | None:
-        keys: list[bytes] = []
-        for number in places:
-            leaf, place = leaf_at(root, number, self._reader.get_page)
-            sealed = self._repository.state.bounds(leaf.bounds)
-            bounds = decode_bounds(sealed) if sealed is not None else []
-            if len(bounds) != len(leaf.chunks):
-                return None
-            keys.append(bounds[place].first)
-        return keys
+    def why_full(self, source: str, thoroughness: Thoroughness) -> str:
+        """Why all of a source is to be read; empty where the last snapshot is one to start from."""
+        if thoroughness.full:
+            return "asked for (--full)"
+        if self.last is None:
+            return "first snapshot of the job"
+        found = self.source(source)
+        if found is None:
+            return "the last snapshot does not hold this source"
+        if not self.is_own:
+            return "another host took the last snapshot"
+        if found.consistency != Consistency.EXACT:
+            return f"the last snapshot is not exact but {found.consistency}"
+        every = thoroughness.full_every
+        if every is not None and found.increments + 1 >= every:
+            return f"every {_ordinal(every)} run" if every > 1 else "every run"
+        if not self.entries and self.last.manifest.stream_count:
+            return "the last snapshot's stream list cannot be read"
+        return ""
+
+    def chain_between(self, numbers: Iterable[tuple[int, int]]) -> tuple[str, ...]:
+        """The ids of this chain's snapshots with numbers in these ranges (first, last)."""
+        ranges = list(numbers)
+        return tuple(s.id for s in self._chain if any(low <= s.manifest.number <= high for low, high in ranges))
 
     def close(self) -> None:
         """Give up the threads."""
-        self._reader.close()
+        self.reader.close()
 
-    def _streams_of(self, last: Snapshot, reporter: Reporter) -> dict[tuple[str, str], StreamEntry]:
-        found: dict[tuple[str, str], StreamEntry] = {}
+    def _suspects_of(self, head: Snapshot | None) -> tuple[tuple[int, int], ...]:
+        """What the chain's last snapshot says of those before it, as far as they are still there."""
+        told = head.manifest.suspects if head is not None else ()
+        return tuple(numbers for numbers in told if self.chain_between([numbers]))
+
+    def _entries_of(self, last: Snapshot, reporter: Reporter) -> list[StreamEntry]:
         try:
-            for entry in Contents(self._reader, last.manifest).streams():
-                found[entry.source, entry.name] = entry
-                if entry.identity:
-                    found[entry.source, entry.identity] = entry
+            return Contents(self.reader, last.manifest).streams()
         except DrtoolError as error:
             reporter.warn(
                 f"the last snapshot's stream list cannot be read, so more than needed may be stored: {error.message}"
             )
-        return found
+            return []
+
+
+def _ordinal(number: int) -> str:
+    suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{suffix}"

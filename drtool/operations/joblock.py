@@ -1,4 +1,4 @@
-"""One run of a job at a time on one host."""
+"""One run of a job, and one capture of a source, at a time on one host."""
 
 from __future__ import annotations
 
@@ -14,18 +14,30 @@ from drtool.errors import LockedError
 @contextmanager
 def job_lock(directory: Path, job: str) -> Iterator[None]:
     """Hold the job's lock; ``LockedError`` while another process does. A dead process holds nothing."""
+    doing = f"job {job} is being backed up"
+    with _held(directory, f"{job}.lock", doing, "Wait for it; if it hangs, end it: what it uploaded is reused."):
+        yield
+
+
+@contextmanager
+def capture_lock(directory: Path, source: str) -> Iterator[None]:
+    """Hold the lock on archiving a source's log; ``LockedError`` while another process does."""
+    hint = "One is enough: a running capture --follow archives everything."
+    with _held(directory, f"{source}.capture.lock", f"the log of {source} is being archived", hint):
+        yield
+
+
+@contextmanager
+def _held(directory: Path, name: str, doing: str, hint: str) -> Iterator[None]:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = directory / f"{job}.lock"
+    path = directory / name
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "unknown"
-            raise LockedError(
-                f"job {job} is being backed up by another process (pid {holder})",
-                hint="Wait for it; if it hangs, end it: what it uploaded is reused.",
-            ) from None
+            raise LockedError(f"{doing} by another process (pid {holder})", hint=hint) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from drtool.errors import (
-    MissingObjectError,
-    RolledBackError,
-    TargetNotEmptyError,
-    UsageError,
-)
+from drtool.errors import RolledBackError, TargetNotEmptyError, UsageError
 from drtool.operations.budget import Budget
 from drtool.operations.catalogue import Known
-from drtool.operations.contents import Contents, list_needed
+from drtool.operations.contents import Contents
 from drtool.operations.loading import load
+from drtool.operations.overlaying import overlay_of, replay_overlay
+from drtool.operations.picking import pick, require_all
+from drtool.operations.pitr.reach import moment
+from drtool.operations.pitr.recovering import Recovery
+from drtool.operations.pitr.replaying import replay_archive
 from drtool.operations.reporting import Reporter
 from drtool.repository.chain import Catalogue, Snapshot
 from drtool.repository.manifests import StreamEntry
 from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository
-from drtool.sources.base import Consistency, Inspection, Loaded, RestoreItem, RestorePlan, Source
+from drtool.sources.base import Consistency, Inspection, Loaded, Replayed, RestoreItem, RestorePlan, Source
 
 #: The name of the rate (bytes per second) that local state keeps of the last restore.
 RATE = "restore"
@@ -34,12 +34,23 @@ _NAMED = 5
 class Wish:
     """What to restore and where to.
 
-    ``to`` is another server, where names stay the same; ``only`` and ``rename`` (old, new) are as typed.
+    ``to`` is another server, where names stay the same; ``only`` and ``rename`` (old, new) are as typed; ``users``
+    says whether users and roles come back (None: as the source thinks safe).
     """
 
     to: str | None = None
     only: tuple[str, ...] = ()
     rename: tuple[tuple[str, str], ...] = ()
+    users: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A stream that a restore leaves alone, because nobody asked for it; it is no part of the plan."""
+
+    stream: str
+    records: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,7 @@ class Prospect:
     plan: RestorePlan
     entries: dict[str, StreamEntry]
     inspection: Inspection
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def records(self) -> int:
@@ -72,14 +84,25 @@ class RestoreResult:
     streams: int
     bytes: int
     seconds: float
+    replayed: int
     recovered_to: datetime
 
 
 class Restore:
-    """One restore of one source: `prospect` looks and writes nothing, `run` does it."""
+    """One restore of one source: `prospect` looks and writes nothing, `run` does it.
+
+    With a `recovery`, which begins with the snapshot, the archived log is replayed over it.
+    """
 
     def __init__(
-        self, repository: Repository, snapshot: Snapshot, source: Source, wish: Wish, budget: Budget, reporter: Reporter
+        self,
+        repository: Repository,
+        snapshot: Snapshot,
+        source: Source,
+        wish: Wish,
+        budget: Budget,
+        reporter: Reporter,
+        recovery: Recovery | None = None,
     ) -> None:
         self._repository = repository
         self._snapshot = snapshot
@@ -89,6 +112,8 @@ class Restore:
         self._reporter = reporter
         self._reader = ChunkReader(repository, fetchers=4)
         self._contents = Contents(self._reader, snapshot.manifest)
+        self._recovery = recovery
+        self._way = None if recovery is None else recovery.way(self._reader)
         self._target = source.target(wish.to)
 
     def prospect(self) -> Prospect:
@@ -96,26 +121,17 @@ class Restore:
 
         ``UsageError`` where a pattern fits nothing, ``MissingObjectError`` where the repository lacks something.
         """
-        entries = [entry for entry in self._contents.streams() if entry.source == self._source.name]
-        if not entries:
-            names = ", ".join(source.name for source in self._snapshot.manifest.sources)
-            raise UsageError(f"the snapshot holds nothing of source {self._source.name}", hint=f"It holds: {names}")
-        chosen = self._selected(entries)
+        chosen = pick(self._contents, self._snapshot, self._source, self._wish.only)
         self._refuse_idle_renames(chosen)
-        listing = list_needed(self._repository, self._contents, chosen)
-        if listing.problems:
-            first = listing.problems[0]
-            stream = f" (stream {first.stream})" if first.stream else ""
-            raise MissingObjectError(
-                f"the repository lacks something that this restore needs: {first.message}{stream}"
-                + (f"; and {len(listing.problems) - 1} more" if len(listing.problems) > 1 else ""),
-                hint="Nothing was written. drtool verify --level listed shows them all; try another snapshot.",
-            )
+        chosen, left_out = self._without_left_out(chosen)
+        require_all(self._repository, self._contents, [*chosen, *overlay_of(self._contents, self._source)], "restore")
+        if self._way is not None:
+            self._way.check(self._reporter)
         items = tuple(self._item(entry) for entry in chosen)
         _refuse_collisions(items)
-        plan = RestorePlan(items, marker=f"{self._snapshot.id}:{self._snapshot.hash[:16]}")
+        plan = RestorePlan(items, marker=self._marker(), name_of=self._chosen_name if self._wish.only else None)
         by_name = {entry.name: entry for entry in chosen}
-        return Prospect(self._snapshot, plan, by_name, self._target.inspect(plan))
+        return Prospect(self._snapshot, plan, by_name, self._target.inspect(plan), left_out)
 
     def run(self, prospect: Prospect) -> RestoreResult:
         """Restore. ``TargetNotEmptyError`` where something is in the way; nothing was written then."""
@@ -129,7 +145,7 @@ class Restore:
         started = time.monotonic()
         self._target.begin(prospect.plan)
         try:
-            loaded = self._fill(prospect)
+            loaded, replayed = self._fill(prospect)
         except BaseException:
             self._reporter.warn(_incomplete(prospect))
             raise
@@ -142,39 +158,51 @@ class Restore:
             streams=len(prospect.plan.items),
             bytes=loaded.bytes,
             seconds=seconds,
-            recovered_to=datetime.fromisoformat(self._snapshot.manifest.instant),
+            replayed=0 if replayed is None else replayed.operations,
+            recovered_to=self._instant() if replayed is None else moment(tuple(replayed.position)),
         )
 
-    def _fill(self, prospect: Prospect) -> Loaded:
+    def _fill(self, prospect: Prospect) -> tuple[Loaded, Replayed | None]:
         loaded = load(
             self._contents, prospect.entries, prospect.plan.items, self._target, self._budget.readers, self._reporter
         )
+        replayed = None
+        if self._recovery is None or self._way is None:
+            replay_overlay(self._contents, self._source, self._target, prospect.plan)
+        else:  # which begins where an overlay does
+            replayed = replay_archive(self._recovery, self._way, self._target, prospect.plan, self._reporter)
         task = "Building indexes"
         self._reporter.start(task)
         try:
             self._target.finish(prospect.plan, self._reporter.note)
         finally:
             self._reporter.finish(task)
-        return loaded
+        return loaded, replayed
+
+    def _marker(self) -> str:
+        marker = f"{self._snapshot.id}:{self._snapshot.hash[:16]}"
+        if self._recovery is None:
+            return marker
+        at = self._recovery.goal.at
+        return f"{marker}:{at[0]}:{at[1]}"
 
     def close(self) -> None:
         """Release the target and the reader."""
         self._target.close()
         self._reader.close()
 
-    def _selected(self, entries: Sequence[StreamEntry]) -> list[StreamEntry]:
-        if not self._wish.only:
-            return list(entries)
-        chosen: dict[str, StreamEntry] = {}
-        for pattern in self._wish.only:
-            found = [entry for entry in entries if self._source.matches(entry.name, pattern)]
-            if not found:
-                raise UsageError(
-                    f"--only {pattern} fits nothing in the snapshot",
-                    hint=f"drtool show {self._snapshot.id} lists what it holds.",
-                )
-            chosen |= {entry.name: entry for entry in found}
-        return [entry for entry in entries if entry.name in chosen]
+    def _without_left_out(self, chosen: Sequence[StreamEntry]) -> tuple[list[StreamEntry], tuple[LeftOut, ...]]:
+        wish = self._wish
+        names = {entry.name: self._name(entry.name) for entry in chosen}
+        reasons = self._source.left_out(names, only=wish.only, users=wish.users, elsewhere=wish.to is not None)
+        kept = [entry for entry in chosen if entry.name not in reasons]
+        left_out = tuple(
+            LeftOut(entry.name, entry.records, reasons[entry.name]) for entry in chosen if entry.name in reasons
+        )
+        if not kept:
+            first = left_out[0]
+            raise UsageError(f"there is nothing to restore: {first.stream} is left out: {first.reason}")
+        return kept, left_out
 
     def _refuse_idle_renames(self, chosen: Sequence[StreamEntry]) -> None:
         for old, new in self._wish.rename:
@@ -188,6 +216,11 @@ class Restore:
         info = self._contents.info(entry)
         return RestoreItem(info, self._name(entry.name), entry.records, entry.bytes, Consistency(entry.consistency))
 
+    def _chosen_name(self, stream: str) -> str | None:
+        """The name of a stream that the log makes, if ``only`` fits it."""
+        fits = any(self._source.matches(stream, pattern) for pattern in self._wish.only)
+        return self._name(stream) if fits else None
+
     def _name(self, stream: str) -> str:
         for old, new in self._wish.rename:
             renamed = self._source.rename(stream, old, new)
@@ -195,8 +228,11 @@ class Restore:
                 return renamed
         if self._wish.to is not None:
             return stream
-        instant = datetime.fromisoformat(self._snapshot.manifest.instant)
-        return self._source.name_of_restored(stream, f"restored_{instant:%Y%m%d_%H%M%S}")
+        when = self._instant() if self._recovery is None else moment(self._recovery.goal.at)
+        return self._source.name_of_restored(stream, f"restored_{when:%Y%m%d_%H%M%S}")
+
+    def _instant(self) -> datetime:
+        return datetime.fromisoformat(self._snapshot.manifest.instant)
 
 
 def _incomplete(prospect: Prospect) -> str:

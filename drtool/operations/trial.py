@@ -14,6 +14,7 @@ from drtool.errors import DrtoolError
 from drtool.operations.budget import Budget
 from drtool.operations.contents import Contents, Problem
 from drtool.operations.loading import load
+from drtool.operations.overlaying import is_overlay, replay_overlay
 from drtool.operations.reporting import Reporter
 from drtool.repository.chunks import chunk_id
 from drtool.repository.keyring import ChunkKind, Keyring
@@ -36,9 +37,11 @@ def try_restore(
     """Restore everything of one source into a sandbox and hold it against the snapshot.
 
     Each stream must pass its proof, its definition must be equal, and where the system has a digest of its own, that
-    must be the one computed over the records. ``MissingToolError`` where no sandbox can be had.
+    must be the one computed over the records. Of a stream that an overlay was replayed over only that much is shown,
+    and its definition. ``MissingToolError`` where no sandbox can be had.
     """
-    entries = {entry.name: entry for entry in contents.streams() if entry.source == origin.name}
+    streams = [entry for entry in contents.streams() if entry.source == origin.name]
+    entries = {entry.name: entry for entry in streams if not is_overlay(entry)}
     items = tuple(
         RestoreItem(contents.info(entry), entry.name, entry.records, entry.bytes, Consistency(entry.consistency))
         for entry in entries.values()
@@ -52,6 +55,7 @@ def try_restore(
         target.inspect(plan)
         target.begin(plan)
         load(contents, entries, items, target, budget.readers, reporter)
+        replay_overlay(contents, source, target, plan)
         target.finish(plan, reporter.note)
         view = target.read_back(plan)
         stack.callback(view.close)
@@ -109,8 +113,8 @@ class _Comparison:
             return 0, [self._problem("missing-stream", name, "was not restored")]
         differences = self._source.differences(item.stream, restored)
         problems = [self._problem("definition-differs", name, text) for text in differences]
-        if not item.stream.has_records:
-            return 0, problems
+        if not item.stream.has_records or item.consistency is Consistency.OVERLAY:
+            return 0, problems  # what an overlay was replayed over is nowhere else to be compared with
         try:
             records, found = self._compare_records(name, restored, advance)
         except DrtoolError as error:

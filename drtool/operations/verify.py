@@ -87,7 +87,7 @@ class Verifier:
         listing = list_needed(
             self._repository,
             contents,
-            avoid=self._surroundings.unreliable,
+            avoid={*self._surroundings.unreliable, *self._repository.state.bad_packs()},
             keeps_rows=level >= Level.READABLE,
         )
         broken: list[bytes] = []
@@ -148,6 +148,8 @@ class Verifier:
                 bad |= found.bad_chunks
                 if found.problem or found.bad_chunks:
                     broken.append(sha256)
+            # Only a verifier may tell other hosts; this one need not rely on them all the same.
+            self._repository.state.note_bad_packs(broken, chosen.keys() - set(broken))
         finally:
             self._reporter.finish(task)
         if bad:

@@ -120,6 +120,14 @@ class IndexCache:
             ).fetchall()
         return [name for (name,) in rows]
 
+    def packs_indexed_by(self, signer: bytes) -> set[tuple[bytes, int]]:
+        """The packs, with their sizes, that this signer indexed."""
+        with self._used():
+            rows = self._connection.execute(
+                "SELECT DISTINCT sha256, size FROM packs WHERE indexed_by = ?", (signer,)
+            ).fetchall()
+        return {(bytes(sha256), size) for sha256, size in rows}
+
     def packs(self) -> Iterator[tuple[bytes, int]]:
         """Each pack's hash and size."""
         with self._used():

@@ -20,6 +20,7 @@ from drtool.errors import (
 from drtool.repository.manifests import SNAPSHOTS, Manifest, object_hash
 from drtool.repository.repository import Repository
 from drtool.repository.sealed import Kind
+from drtool.repository.segments import OPLOG
 from drtool.repository.state import Head
 from drtool.repository.trust import chain_name
 from drtool.repository.wire import decode_json
@@ -64,6 +65,15 @@ class Catalogue:
         """The newest snapshot of each chain."""
         return {s.chain: s for s in sorted(self.snapshots, key=lambda s: s.manifest.number)}
 
+    def suspects(self) -> frozenset[str]:
+        """The ids of those that may lack changes, as a later snapshot of their chain says."""
+        told: dict[ChainKey, list[tuple[int, int]]] = defaultdict(list)
+        for snapshot in self.snapshots:
+            told[snapshot.chain] += snapshot.manifest.suspects
+        return frozenset(
+            s.id for s in self.snapshots if any(low <= s.manifest.number <= high for low, high in told[s.chain])
+        )
+
     def named(self, prefix: str) -> Snapshot:
         """The one snapshot whose id begins so; ``NoSuchSnapshotError`` for none or several."""
         found = [s for s in self.snapshots if s.id.startswith(prefix)]
@@ -96,7 +106,7 @@ def read_catalogue(repository: Repository) -> Catalogue:
     # An id tells the second only; within one, the chain's own numbers do.
     snapshots.sort(key=lambda s: (s.id.rpartition("-")[0], s.manifest.number))
     removed = _removed(repository, problems)
-    remembered = {(h.origin, h.signer, h.job): h for h in repository.state.heads()}
+    remembered = {(h.origin, h.signer, h.job): h for h in repository.state.heads() if not h.job.startswith(OPLOG)}
     chains: dict[ChainKey, list[Snapshot]] = defaultdict(list)
     for snapshot in snapshots:
         chains[snapshot.chain].append(snapshot)
@@ -167,7 +177,7 @@ def _chain_problems(
         yield TamperedError(f"job {job}: snapshot number {remembered.number} is not the one that this host has seen")
     known = {*by_number} | {number for chain, number in removed if chain == key}
     # What was copied here from elsewhere need not be all that was there.
-    for first, last in _holes(known, newest) if is_own else ():
+    for first, last in holes(known, newest) if is_own else ():
         which = f"number {first} is" if first == last else f"numbers {first} to {last} are"
         yield MissingObjectError(f"job {job}: snapshot {which} gone without an announced removal")
     for number, found in sorted(by_number.items()):
@@ -183,7 +193,7 @@ def _chain_problems(
                 yield TamperedError(f"snapshot {snapshot.id} does not follow the snapshot before it")
 
 
-def _holes(numbers: set[int], newest: int) -> Iterator[tuple[int, int]]:
+def holes(numbers: set[int], newest: int) -> Iterator[tuple[int, int]]:
     """The runs of numbers from 1 to `newest` that are missing, as (first, last)."""
     before = 0
     for number in sorted(number for number in numbers if 0 < number <= newest):

@@ -11,6 +11,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from drtool.errors import DamagedObjectError
+from drtool.repository.doubles import may_hold_runs
 from drtool.repository.keyring import ChunkKind, Keyring
 from drtool.repository.primitives import TAG_BYTES, nonce
 
@@ -25,6 +26,7 @@ class Codec(IntEnum):
 
     RAW = 0
     ZSTD = 1
+    PLANES = 2
 
 
 def chunk_id(keyring: Keyring, kind: ChunkKind, data: bytes) -> bytes:
@@ -57,12 +59,26 @@ _workspace = _Workspace()
 
 def compress(data: bytes) -> memoryview:
     """The codec byte and what follows it; valid until this thread works on its next chunk."""
-    packed: bytes = _workspace.compressor.compress(data)
-    codec, body = (Codec.ZSTD, packed) if len(packed) < len(data) else (Codec.RAW, data)
-    out = _workspace.scratch(1 + len(body))
+    codec, pieces = _pack(data)
+    out = _workspace.scratch(1 + sum(map(len, pieces)))
     out[0] = codec
-    out[1:] = body
+    at = 1
+    for piece in pieces:
+        out[at : at + len(piece)] = piece
+        at += len(piece)
     return out
+
+
+def _pack(data: bytes) -> tuple[Codec, list[bytes | memoryview]]:
+    if may_hold_runs(data):
+        # Imported only where there are vectors: numpy costs time and memory.
+        from drtool.repository import planes
+
+        pieces = planes.pack(data, _workspace.compressor)
+        if pieces is not None and sum(map(len, pieces)) < len(data):
+            return Codec.PLANES, pieces
+    packed: bytes = _workspace.compressor.compress(data)
+    return (Codec.ZSTD, [packed]) if len(packed) < len(data) else (Codec.RAW, [data])
 
 
 def sealed_length(packed: memoryview) -> int:
@@ -92,13 +108,14 @@ def open_chunk(
         AESGCM(key).decrypt_into(nonce(counter), sealed, chunk_aad(keyring.lineage, kind, id_), packed)
     except InvalidTag as error:
         raise DamagedObjectError(f"{what} does not decrypt: it was altered or is another chunk") from error
-    data = _unpack(packed, length, what)
+    data = decompress(packed, length, what)
     if chunk_id(keyring, kind, data) != id_:
         raise DamagedObjectError(f"{what} is not what it is named: its content has another id")
     return data
 
 
-def _unpack(packed: memoryview, length: int, what: str) -> bytes:
+def decompress(packed: memoryview, length: int, what: str) -> bytes:
+    """What `compress` was given, if it has `length` bytes; otherwise ``DamagedObjectError`` names `what`."""
     codec, body = packed[0], packed[1:]
     if codec == Codec.RAW:
         data = bytes(body)
@@ -110,6 +127,10 @@ def _unpack(packed: memoryview, length: int, what: str) -> bytes:
             data = _workspace.decompressor.decompress(body, max_output_size=length)
         except zstandard.ZstdError as error:
             raise DamagedObjectError(f"{what} does not unpack: {error}") from error
+    elif codec == Codec.PLANES:
+        from drtool.repository import planes
+
+        data = planes.unpack(body, length, _workspace.decompressor, what)
     else:
         raise DamagedObjectError(f"{what} uses codec {codec}, which this version does not know")
     if len(data) != length:

@@ -16,8 +16,10 @@ from drtool.repository.wire import NUMBER_LIMIT, decode_json, encode_json
 SNAPSHOTS = "snapshots/"
 MAX_MANIFEST_BYTES = 64 * 1024
 STREAMS_PER_CHUNK = 256
+#: What a manifest requires where the streams of a source are of one instant only after a replay.
+OVERLAY = "overlay"
 #: What this version understands of ``Manifest.requires``.
-UNDERSTOOD: frozenset[str] = frozenset()
+UNDERSTOOD = frozenset({OVERLAY})
 
 
 def new_id(moment: datetime | None = None) -> str:
@@ -133,7 +135,10 @@ def decode_streams(chunks: Iterable[bytes]) -> list[StreamEntry]:
 
 @dataclass(frozen=True, slots=True)
 class SourceEntry:
-    """One source of a snapshot: what it was and which instant was read. ``point`` is the source's own account of it."""
+    """One source of a snapshot: what it was and which instant was read. ``point`` is the source's own account of it.
+
+    ``increments`` counts the runs since the one that read all of it; 0 is that run, and ``full_because`` says why.
+    """
 
     name: str
     type: str
@@ -144,11 +149,14 @@ class SourceEntry:
     consistency: str
     point: Mapping[str, Any]
     warnings: tuple[str, ...]
+    increments: int = 0
+    full_because: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What the run did: ``bytes`` were read, ``new_bytes`` of them were new and took ``stored_bytes`` in packs."""
+    """What the snapshot holds (``records``, ``bytes``, ``chunks``) and what the run did: ``read_bytes`` were read,
+    ``new_bytes`` of them were new and took ``stored_bytes`` in packs."""
 
     records: int
     bytes: int
@@ -157,6 +165,7 @@ class Statistics:
     new_bytes: int
     stored_bytes: int
     seconds: float
+    read_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +175,9 @@ class Manifest:
     ``number`` counts from 1 in the chain of (repository, signer, job); ``previous`` is the SHA-256 (hex) of
     the object before it, None for the first. ``consistency`` and ``proof`` are the weakest of its streams.
     ``stream_chunks`` are (id, length) of the stream list's catalog chunks. ``requires`` names what a reader must
-    understand to restore it rightly, beyond what format 1 began with.
+    understand to restore it rightly, beyond what format 1 began with. ``base`` is the snapshot whose unchanged chunks
+    were taken over unread, None where all was read. ``suspects`` are (first, last) numbers of this chain's snapshots
+    that may lack changes.
     """
 
     snapshot: str
@@ -187,6 +198,8 @@ class Manifest:
     stream_chunks: tuple[tuple[bytes, int], ...]
     statistics: Statistics
     requires: tuple[str, ...] = ()
+    base: str | None = None
+    suspects: tuple[tuple[int, int], ...] = ()
 
     @property
     def name(self) -> str:
@@ -215,7 +228,9 @@ class Manifest:
                 (bytes.fromhex(chunk["id"]), int(chunk["length"])) for chunk in values["stream_chunks"]
             )
             values["requires"] = _understood(values["requires"], name)
+            values["suspects"] = tuple((int(first), int(last)) for first, last in values["suspects"])
             values["statistics"] = Statistics(**_known(Statistics, values["statistics"]))
+            values["base"] = values["base"] or None
             manifest = cls(**_known(cls, values))
             _check_types(manifest)
         except (AttributeError, KeyError, OverflowError, ValueError, TypeError) as error:
@@ -241,6 +256,12 @@ def _check_types(manifest: Manifest) -> None:
     texts = (manifest.snapshot, manifest.repository, manifest.job, manifest.created, manifest.instant)
     if not all(isinstance(text, str) for text in texts) or type(manifest.number) is not int:
         raise TypeError("a field has another type")
+    if not isinstance(manifest.base, str | None):
+        raise TypeError("its base has another type")
+    if any(not 1 <= first <= last < manifest.number for first, last in manifest.suspects):
+        raise ValueError("it suspects snapshots that are not before it")
+    if any(type(source.increments) is not int or source.increments < 0 for source in manifest.sources):
+        raise ValueError("it counts its increments wrongly")
     if not isinstance(manifest.previous, str | None) or not 1 <= manifest.number < NUMBER_LIMIT:
         raise ValueError("it has no place in a chain")
     for moment in (manifest.created, manifest.instant, *(source.instant for source in manifest.sources)):

@@ -65,15 +65,31 @@ class Inner:
     pages: tuple[PageRef, ...]
 
 
-class PageBuilder:
-    """Builds the tree of one stream from its chunks in order.
+@dataclass(frozen=True, slots=True)
+class BuiltPage:
+    """A page and its bytes; of a leaf also the first record key and the encoded bounds."""
 
-    `put_page` and `put_bounds` store a catalog and a private chunk and return its id.
+    ref: PageRef
+    data: bytes
+    first: bytes = b""
+    bounds: bytes = b""
+
+
+class PageBuilder:
+    """Builds the tree of one stream from its chunks, or whole leaves of an older tree, in order.
+
+    `put_page` and `put_bounds` store a catalog and a private chunk and return its id. `built` is told of every page.
     """
 
-    def __init__(self, put_page: Callable[[bytes], bytes], put_bounds: Callable[[bytes], bytes]) -> None:
+    def __init__(
+        self,
+        put_page: Callable[[bytes], bytes],
+        put_bounds: Callable[[bytes], bytes],
+        built: Callable[[BuiltPage], None] | None = None,
+    ) -> None:
         self._put_page = put_page
         self._put_bounds = put_bounds
+        self._built = built or _nobody
         self._leaf: list[ChunkRef] = []
         self._bounds: list[Bounds] = []
         self._bounds_bytes = 0
@@ -86,6 +102,20 @@ class PageBuilder:
         self._bounds_bytes += len(bounds.first) + len(bounds.last) + 8
         if _ends_page(chunk.id, len(self._leaf)) or self._bounds_bytes >= MAX_BOUNDS_BYTES:
             self._close_leaf()
+
+    @property
+    def begins_leaf(self) -> bool:
+        """Would the next chunk be the first of a leaf?"""
+        return not self._leaf
+
+    def add_leaf(self, ref: PageRef) -> None:
+        """The next chunks of the stream: those of a leaf that is stored, as it is.
+
+        For where a leaf begins, and for a leaf that the rule ended, or the end of the stream if that is here, too.
+        """
+        if self._leaf or ref.level != LEAF:
+            raise ValueError("a whole leaf does not fit here")
+        self._push(0, ref)
 
     def finish(self) -> PageRef | None:
         """The root; None for a stream without chunks."""
@@ -111,19 +141,22 @@ class PageBuilder:
             sum(chunk.records for chunk in self._leaf),
             sum(chunk.length for chunk in self._leaf),
         )
+        self._built(BuiltPage(ref, page, self._bounds[0].first, bounds))
         self._leaf, self._bounds, self._bounds_bytes = [], [], 0
         self._push(0, ref)
 
     def _close_inner(self, level: int) -> None:
         pages = tuple(self._levels[level])
         self._levels[level] = []
+        page = encode_inner(pages)
         ref = PageRef(
-            self._put_page(encode_inner(pages)),
+            self._put_page(page),
             level + 1,
             sum(page.chunks for page in pages),
             sum(page.records for page in pages),
             sum(page.bytes for page in pages),
         )
+        self._built(BuiltPage(ref, page))
         self._push(level + 1, ref)
 
     def _push(self, level: int, ref: PageRef) -> None:
@@ -132,6 +165,10 @@ class PageBuilder:
         self._levels[level].append(ref)
         if _ends_page(ref.id, len(self._levels[level])):
             self._close_inner(level)
+
+
+def _nobody(_page: BuiltPage) -> None:
+    """Is told of a page where nobody wants to be."""
 
 
 def _ends_page(id_: bytes, count: int) -> bool:
@@ -183,20 +220,6 @@ def walk(root: PageRef | None, get_page: Callable[[bytes], bytes]) -> Iterator[L
     yield from _walk(root, get_page)
 
 
-def leaf_at(root: PageRef, number: int, get_page: Callable[[bytes], bytes]) -> tuple[Leaf, int]:
-    """The leaf that holds the `number`-th chunk of a stream (from 0), and the chunk's place in it."""
-    page = decode_page(get_page(root.id))
-    if isinstance(page, Leaf):
-        if not 0 <= number < len(page.chunks):
-            raise DamagedObjectError("a page tree does not hold what its root announces")
-        return page, number
-    for child in _children(root, get_page):
-        if number < child.chunks:
-            return leaf_at(child, number, get_page)
-        number -= child.chunks
-    raise DamagedObjectError("a page tree does not hold what its root announces")
-
-
 def _children(ref: PageRef, get_page: Callable[[bytes], bytes]) -> Sequence[PageRef]:
     page = decode_page(get_page(ref.id))
     if ref.level > MAX_LEVEL or isinstance(page, Leaf) or any(child.level != ref.level - 1 for child in page.pages):
@@ -236,6 +259,17 @@ def page_ids(root: PageRef | None, get_page: Callable[[bytes], bytes]) -> Iterat
     if root.level > LEAF:
         for child in _children(root, get_page):
             yield from page_ids(child, get_page)
+
+
+def leaf_refs(root: PageRef | None, get_page: Callable[[bytes], bytes]) -> Iterator[PageRef]:
+    """The leaves below `root`, in order, without reading them."""
+    if root is None:
+        return
+    if root.level == LEAF:
+        yield root
+        return
+    for child in _children(root, get_page):
+        yield from leaf_refs(child, get_page)
 
 
 def encode_bounds(bounds: Iterable[Bounds]) -> bytes:

@@ -1,6 +1,7 @@
 """What a host remembers of a repository, so that it notices when the store goes back in time.
 
-A SQLite file for each repository. Losing it costs freshness checks and the range bounds (one full read), no data.
+A SQLite file for each repository. Losing it costs freshness checks and what increments start from (one full read of
+each job), no data.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,15 @@ CREATE TABLE IF NOT EXISTS heads (
 );
 CREATE TABLE IF NOT EXISTS measured (what TEXT PRIMARY KEY, value REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS stored_packs (sha256 BLOB PRIMARY KEY, entry BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS bounds (id BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS bad_packs (sha256 BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pages (
+    job TEXT NOT NULL, page BLOB NOT NULL, used INTEGER NOT NULL, first BLOB NOT NULL, data BLOB NOT NULL,
+    bounds BLOB NOT NULL, PRIMARY KEY (job, page)
+);
+CREATE TABLE IF NOT EXISTS relied (
+    job TEXT NOT NULL, snapshot TEXT NOT NULL, pack BLOB NOT NULL, number INTEGER NOT NULL, size INTEGER NOT NULL,
+    PRIMARY KEY (job, snapshot, pack)
+) WITHOUT ROWID;
 """
 
 
@@ -39,8 +48,18 @@ class Head:
     snapshot: str
 
 
+@dataclass(frozen=True, slots=True)
+class KeptPage:
+    """A page as this host wrote it, and of a leaf its first record key and the encoded bounds of its chunks."""
+
+    id: bytes
+    data: bytes
+    first: bytes
+    bounds: bytes
+
+
 class LocalState:
-    """Highest sequence and heads seen, and the bounds of the ranges that this host wrote."""
+    """Highest sequence and heads seen, and what this host's last snapshots consist of."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
@@ -88,16 +107,60 @@ class LocalState:
                 ((h.origin, h.signer, h.job, h.number, h.hash, h.snapshot) for h in heads),
             )
 
-    def keep_bounds(self, id_: bytes, data: bytes) -> None:
-        """Keep a chunk of range bounds (``pages.encode_bounds``) that was sealed under `id_`."""
+    def keep_pages(self, job: str, number: int, pages: Iterable[KeptPage]) -> None:
+        """Keep pages of the snapshot with this number of a job's chain."""
         with self._used(), self._connection as connection:
-            connection.execute("INSERT OR IGNORE INTO bounds VALUES (?, ?)", (id_, data))
+            connection.executemany(
+                "INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?, ?, ?)",
+                ((job, page.id, number, page.first, page.data, page.bounds) for page in pages),
+            )
 
-    def bounds(self, id_: bytes) -> bytes | None:
-        """The bounds sealed under `id_`; None where this host does not have them."""
+    def page(self, job: str, id_: bytes) -> KeptPage | None:
+        """A page of a recent snapshot; None where this host does not have it."""
         with self._used():
-            row = self._connection.execute("SELECT data FROM bounds WHERE id = ?", (id_,)).fetchone()
+            row = self._connection.execute(
+                "SELECT data, first, bounds FROM pages WHERE job = ? AND page = ?", (job, id_)
+            ).fetchone()
+        return KeptPage(id_, *map(bytes, row)) if row else None
+
+    def first_key(self, job: str, id_: bytes) -> bytes | None:
+        """The first record key of a leaf; None where this host does not have it."""
+        with self._used():
+            row = self._connection.execute("SELECT first FROM pages WHERE job = ? AND page = ?", (job, id_)).fetchone()
         return bytes(row[0]) if row else None
+
+    def rely(self, job: str, snapshot: str, number: int, pages: Iterable[bytes], packs: Mapping[bytes, int]) -> None:
+        """A snapshot, the one with this number of its job's chain, consists of these pages and needs these packs (with
+        their sizes). What only older ones than the one before it consist of is dropped."""
+        with self._used(), self._connection as connection:
+            connection.executemany(
+                "UPDATE pages SET used = ? WHERE job = ? AND page = ?", ((number, job, page) for page in pages)
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO relied VALUES (?, ?, ?, ?, ?)",
+                ((job, snapshot, pack, number, size) for pack, size in packs.items()),
+            )
+            connection.execute("DELETE FROM pages WHERE job = ? AND used < ?", (job, number - 1))
+            connection.execute("DELETE FROM relied WHERE job = ? AND number < ?", (job, number - 1))
+
+    def relied(self, job: str, snapshot: str) -> dict[bytes, int] | None:
+        """The packs that a snapshot needs, with their sizes; None where this host did not take it lately."""
+        with self._used():
+            rows = self._connection.execute(
+                "SELECT pack, size FROM relied WHERE job = ? AND snapshot = ?", (job, snapshot)
+            ).fetchall()
+        return {bytes(pack): size for pack, size in rows} or None
+
+    def note_bad_packs(self, bad: Iterable[bytes], sound: Iterable[bytes]) -> None:
+        """This host found some packs not to be what they were, and others sound: writers avoid the bad ones."""
+        with self._used(), self._connection as connection:
+            connection.executemany("INSERT OR IGNORE INTO bad_packs VALUES (?)", ((sha256,) for sha256 in bad))
+            connection.executemany("DELETE FROM bad_packs WHERE sha256 = ?", ((sha256,) for sha256 in sound))
+
+    def bad_packs(self) -> set[bytes]:
+        """The packs that this host found bad and not sound since."""
+        with self._used():
+            return {bytes(row[0]) for row in self._connection.execute("SELECT sha256 FROM bad_packs")}
 
     def keep_measured(self, what: str, value: float) -> None:
         """Keep a figure of this host's last run of something (``restore``: bytes per second), for predictions."""

@@ -52,7 +52,8 @@ class ChunkWriter:
         self.counts = WriteCounts()
         #: Every pack that a chunk of this run lies in, with its size: what must be there before the commit.
         self.packs: dict[bytes, int] = {}
-        self._unusable = set(packs_not_to_rely_on(repository))
+        #: Packs that nothing new may rely on.
+        self.unusable = {*packs_not_to_rely_on(repository), *repository.state.bad_packs()}
         self._fresh: set[bytes] = set()
         self._open: dict[SlotKind, tuple[PackBuilder, bytearray]] = {}
         self._buffers: list[bytearray] = []
@@ -114,7 +115,7 @@ class ChunkWriter:
         mine = self._repository.signer.public
         for location in self._repository.cache.locations(id_):
             # Only what this signer indexed itself: nobody else can make it rely on something that is not there.
-            if location.indexed_by == mine and location.pack not in self._unusable:
+            if location.indexed_by == mine and location.pack not in self.unusable:
                 with self._books:
                     self.packs[location.pack] = location.pack_size
                 return True
@@ -195,7 +196,7 @@ class ChunkWriter:
         mine = self._repository.signer.public
         for entry in noted:
             is_there = there.get(pack_name(entry.sha256)) == entry.size
-            if is_there and entry.sha256 not in self._unusable and entry.indexed_by == mine:
+            if is_there and entry.sha256 not in self.unusable and entry.indexed_by == mine:
                 self._unindexed.append(entry)
             else:
                 state.forget_packs([entry.sha256])

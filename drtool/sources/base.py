@@ -7,7 +7,7 @@ against every source with a real server behind it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from drtool.sources.cutting import Chunk, CutRule
+from drtool.sources.log import Log
 
 
 class Consistency(StrEnum):
@@ -52,6 +53,18 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Lack:
+    """A privilege that the account of a source does not have, and what is lost by that, as a sentence.
+
+    ``fatal``: without it there is no backup at all.
+    """
+
+    privilege: str
+    lost: str
+    fatal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StreamInfo:
     """One ordered sequence of records, and everything needed to make its like again.
 
@@ -77,11 +90,13 @@ class StreamInfo:
 class KeyRange:
     """Part of a keyed stream: records with ``lower`` <= key < ``upper`` in the source's order; None is no bound.
 
-    Keys are record keys as in ``Chunk.first``.
+    Keys are record keys as in ``Chunk.first``. Reading a ``strict`` range ends at ``upper``, cut or not: for what does
+    not join with what follows it.
     """
 
     lower: bytes | None = None
     upper: bytes | None = None
+    strict: bool = False
 
 
 WHOLE = KeyRange()
@@ -97,6 +112,33 @@ class Settled:
     consistency: Consistency
     weaker: Mapping[str, Consistency] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+
+class Base(Protocol):
+    """The chunks that a stream had at an earlier instant, in groups whose bounds are loaded as they are asked for.
+
+    A chunk stands for all keys from its first one to the next chunk's first one; the first also for all before it.
+    """
+
+    def firsts(self) -> Sequence[bytes]:
+        """The first record key of each group, in the source's order. Never empty."""
+
+    def bounds(self, group: int) -> Sequence[bytes]:
+        """The first record key of each chunk of a group, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What changed between an earlier instant and a view's.
+
+    ``touched`` holds by stream name, then by group of its base, the numbers of those chunks that may hold something
+    else at the view's instant; all others are as they were. ``full`` says by stream name why a base cannot be relied
+    on. ``full_because``, if not empty, says why none can; then the rest means nothing.
+    """
+
+    touched: Mapping[str, Mapping[int, Set[int]]] = field(default_factory=dict)
+    full: Mapping[str, str] = field(default_factory=dict)
+    full_because: str = ""
 
 
 class View(Protocol):
@@ -119,12 +161,30 @@ class View(Protocol):
     def chunks(self, stream: StreamInfo, part: KeyRange, rule: CutRule) -> Iterator[Chunk]:
         """The records of a part, cut by `rule`.
 
-        A part with an upper bound goes on past it until the cuts join those of the next part
+        A part with an upper bound, unless strict, goes on past it until the cuts join those of the next part
         (``drtool.sources.cutting``). Raises ``InstantMovedError`` when the instant can no longer be read.
+        """
+
+    def changes(self, since: Mapping[str, Any], bases: Mapping[str, Base]) -> Changes:
+        """What changed since the instant `since` (an earlier `point`) in these streams, by name.
+
+        A base is of the stream with the same identity. A source that cannot tell gives `full_because`.
+        """
+
+    def overlay(self, since: Mapping[str, Any]) -> StreamInfo:
+        """For streams of which parts were read at different instants, from `since` (an earlier `point`) to this one:
+        the stream, to be read through this view like any other, whose replay over them gives this view's instant.
+        The point of such a view has a ``cluster_time``.
+
+        Raises ``OplogTruncatedError`` where it cannot be had.
         """
 
     def settle(self) -> Settled:
         """To be called after the last chunk: was everything really of this instant? May raise ``InstantMovedError``."""
+
+    def cancel(self) -> None:
+        """Nobody wants more of what is being read: whoever waits on the source's behalf (for bandwidth) stops waiting,
+        and readers end with an error at the next opportunity."""
 
     def close(self) -> None:
         """Give up cursors and sessions. Safe to call twice."""
@@ -159,12 +219,15 @@ class RestorePlan:
     """What goes where.
 
     ``marker`` identifies this restore, so that a target can tell its own remains from others'. ``replace`` allows it to
-    drop what bears a name of the plan.
+    drop what bears a name of the plan. ``name_of`` says for a replay what a stream is to be called that the log makes
+    or renames (by its name in the source); None from it: it is not restored. Without it, new streams of the plan's
+    databases are renamed like their neighbours.
     """
 
     items: tuple[RestoreItem, ...]
     marker: str
     replace: bool = False
+    name_of: Callable[[str], str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +241,29 @@ class Inspection:
     target: str
     occupied: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Where a replay ends: after the last operation at or before `position`, or, with `before`, ahead of it.
+
+    `position` is a place in the source's log in its own terms, as JSON values ([seconds, increment]).
+    """
+
+    position: Any
+    before: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What `Target.replay` did: how many operations, and the position in the log that the target stands at.
+
+    ``skipped`` are operations on what the plan does not restore.
+    """
+
+    operations: int
+    position: Any
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +289,15 @@ class Target(Protocol):
 
     def load(self, item: RestoreItem, chunks: Iterable[bytes]) -> Loaded:
         """Write records. Raises ``IncompleteRestoreError``, naming the record, where one could not be written."""
+
+    def replay(
+        self, plan: RestorePlan, since: Mapping[str, Any], entries: Iterable[bytes], stop: Stop | None
+    ) -> Replayed:
+        """Do again what happened after the instant that the loaded records belong to (`since`, a `View.point`).
+
+        `entries` are chunks of the source's log from ``since`` or before, without a gap; names are the plan's. After
+        all `load`, before `finish`, which completes what the replay left (what it created, renamed and dropped, too).
+        """
 
     def finish(self, plan: RestorePlan, progress: Callable[[str], None]) -> None:
         """What comes after all records: views, indexes, expiry; the marker goes last. `progress` takes a sentence."""
@@ -235,6 +330,60 @@ class Sandbox(Protocol):
         """Where it listens, as `Source.target` takes it."""
 
 
+@dataclass(frozen=True, slots=True)
+class ExportItem:
+    """One stream to be exported. ``records`` and ``bytes`` are what the manifest says."""
+
+    stream: StreamInfo
+    records: int
+    bytes: int
+
+
+class ByteSink(Protocol):
+    """Takes bytes in order: a new file, or standard output."""
+
+    def write(self, data: bytes, /) -> None:
+        """Take all of `data`. Raises ``OSError``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPlace:
+    """Where an export goes: an empty `directory`, or one `archive`; the other is None.
+
+    ``shown`` is what the operator calls it. ``version`` is that of the system the snapshot was taken of.
+    """
+
+    shown: str
+    version: str
+    directory: Path | None = None
+    archive: ByteSink | None = None
+
+
+class Exporter(Protocol):
+    """Writes streams in a system's own layout. Raises ``OSError`` where the place does not take them; what is
+    incomplete then is for the caller to remove, and to sync what is complete."""
+
+    @property
+    def layout(self) -> str:
+        """The name of the layout, for scripts (``mongorestore-directory``)."""
+
+    @property
+    def concurrent(self) -> bool:
+        """May `write` be called from several threads, for different streams?"""
+
+    def begin(self, items: Sequence[ExportItem]) -> Sequence[ExportItem]:
+        """Write what comes before all records. Returns the items in the order in which `write` is to take them.
+
+        ``ExportError`` where one of them has no place in the layout; nothing was written then.
+        """
+
+    def write(self, item: ExportItem, chunks: Iterable[bytes]) -> Loaded:
+        """Write a stream: all of its records, in order; none of one that has none."""
+
+    def finish(self) -> Sequence[str]:
+        """Write what comes after all records. Returns sentences that say how to read it without drtool."""
+
+
 class Source(Protocol):
     """A system that is backed up, as the configuration names it."""
 
@@ -244,8 +393,19 @@ class Source(Protocol):
     def probe(self) -> Probe:
         """Reachable? Which version? What can it give? Raises ``UnreachableError`` or ``AuthenticationError``."""
 
+    def lacks(self) -> Sequence[Lack]:
+        """What the account needs for a complete backup and does not have. Raises as `probe` does."""
+
+    def roles(self) -> Mapping[str, str]:
+        """Commands for the system's own client that create accounts' least privileges, by purpose (``backup``,
+        ``restore``, ``replay``); empty where it has no such thing."""
+
     def prepare(self, previous: Mapping[str, Any] | None) -> Prepared:
         """Everything that needs no common instant. `previous` is the `View.point` of the job's last snapshot."""
+
+    def log(self) -> Log | None:
+        """The log of every change that a system of this kind keeps; None for a kind that has none. Connects to
+        nothing."""
 
     def name_of_restored(self, stream: str, suffix: str) -> str:
         """Where a stream is restored to by default, beside the original (``app.users`` → ``app_<suffix>.users``)."""
@@ -255,6 +415,16 @@ class Source(Protocol):
 
     def rename(self, stream: str, old: str, new: str) -> str | None:
         """A stream's name after the user's ``old=new`` (database, collection, glob); None where it does not apply."""
+
+    def left_out(
+        self, streams: Mapping[str, str], *, only: Sequence[str], users: bool | None, elsewhere: bool
+    ) -> Mapping[str, str]:
+        """Which streams a restore leaves alone unless they are asked for, each with the reason: logins, say.
+
+        `streams` are those of the restore, by original name, with their names in the target; `only` is what the user
+        typed, `users` whether users and roles were asked for (None: nothing said), `elsewhere` says that the target is
+        another server than the source's own.
+        """
 
     def target(self, uri: str | None) -> Target:
         """The system itself (None) or another of its kind as a target."""
@@ -273,6 +443,9 @@ class Source(Protocol):
 
     def digest(self, definition: bytes) -> StreamDigest | None:
         """Computes what `Target.digests` should say of such a stream; None if it says nothing of it."""
+
+    def exporter(self, place: ExportPlace) -> Exporter:
+        """What writes streams in this system's own layout. ``UsageError`` where it has none of the kind asked for."""
 
     def close(self) -> None:
         """Release connections."""

@@ -6,12 +6,13 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from drtool.errors import DrtoolError
 from drtool.sources.mongodb.binary import find_mongod
 from drtool.sources.mongodb.server import ServerOptions, running
-from tests.bench import workload
+from tests.bench import cold, increments, replaying, vectors, workload
 from tests.bench.drtools import Drtool
 from tests.bench.measure import FailedError, Measured
 from tests.bench.peers import missing
@@ -25,17 +26,29 @@ Measures drtool on a generated workload, by default {workload.TRANSACTIONS:,} tr
 Whole processes, medians of runs in turns with what else is installed: mongodump, mongorestore, zstd, age, restic.
 """
 
+#: What has a workload of its own: scale, runs and the directory to work in give a text.
+_REPORTS: Mapping[str, Callable[[float, int, Path | None], str]] = {
+    vectors.TITLE: lambda scale, runs, _: vectors.report(scale, runs),
+    increments.TITLE: increments.report,
+    replaying.TITLE: replaying.report,
+    cold.TITLE: cold.report,
+}
+
 
 def main() -> int:
     """Measure; the exit code."""
     options = _options()
-    unknown = set(options.parts) - PARTS.keys()
+    unknown = set(options.parts) - PARTS.keys() - _REPORTS.keys()
     if unknown or options.scale <= 0 or options.runs < 1:
         print(f"not a part: {', '.join(sorted(unknown))}" if unknown else "SCALE and RUNS must be positive")
         return 2
     parts = [part for part in PARTS if part in options.parts or not options.parts]
     try:
-        _measure(parts, options.scale, options.runs, options.directory)
+        for title, report in _REPORTS.items():
+            if title in options.parts or not options.parts:
+                print(report(options.scale, options.runs, options.directory) + "\n", flush=True)
+        if parts:
+            _measure(parts, options.scale, options.runs, options.directory)
     except (DrtoolError, FailedError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -44,7 +57,12 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=_DESCRIPTION)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"which parts (all): {', '.join(PARTS)}")
+    parser.add_argument(
+        "parts",
+        nargs="*",
+        metavar="PART",
+        help=f"which parts (all): {', '.join([*_REPORTS, *PARTS])}",
+    )
     parser.add_argument(
         "--scale", type=float, default=os.environ.get("SCALE", "1"), help="times the workload ($SCALE, 1)"
     )

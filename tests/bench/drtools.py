@@ -10,6 +10,24 @@ from tests.bench.measure import Measured
 from tests.bench.place import RESTORED, Part, Place
 
 
+def command(*arguments: str) -> list[str]:
+    """drtool's command line."""
+    return [sys.executable, "-m", "drtool", *arguments]
+
+
+def set_up(place: Place, database: str) -> None:
+    """An empty repository, and a job that backs up `database` to it."""
+    place.empty()
+    place.directory.joinpath("drtool.yaml").write_text(
+        "repository: {url: repository, agent_key: {file: agent.key}, identity: {file: identity.key},"
+        " state_dir: state, cache_dir: cache}\n"
+        f"sources: {{app: {{type: mongodb, uri: '{place.server.uri}', databases: [{database}]}}}}\n"
+        "jobs: {nightly: {sources: [app]}}\n",
+        encoding="utf-8",
+    )
+    place.run(command("init", "--identity-out", "identity.key"))
+
+
 class Drtool:
     """drtool with a repository in a directory."""
 
@@ -30,16 +48,7 @@ class Drtool:
     def begin(self) -> None:
         """An empty repository."""
         self._has_snapshot = False
-        self._place.empty()
-        uri, database = self._place.server.uri, workload.DATABASE
-        self._place.directory.joinpath("drtool.yaml").write_text(
-            "repository: {url: repository, agent_key: {file: agent.key}, identity: {file: identity.key},"
-            " state_dir: state, cache_dir: cache}\n"
-            f"sources: {{app: {{type: mongodb, uri: '{uri}', databases: [{database}]}}}}\n"
-            "jobs: {nightly: {sources: [app]}}\n",
-            encoding="utf-8",
-        )
-        self._run("init", "--identity-out", "identity.key")
+        set_up(self._place, workload.DATABASE)
 
     def _first(self) -> Measured:
         self._has_snapshot = True
@@ -54,7 +63,7 @@ class Drtool:
         return self._run(*arguments)
 
     def _run(self, *arguments: str) -> Measured:
-        return self._place.run([sys.executable, "-m", "drtool", *arguments])
+        return self._place.run(command(*arguments))
 
 
 class Drain:

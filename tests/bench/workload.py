@@ -1,7 +1,7 @@
 """What is measured: a database of small transactions and of documents with embeddings.
 
-A process of its own makes it (``python -m tests.bench.workload URI DATABASE SCALE``), so that its memory is not
-inherited, and reported, by what is measured afterwards.
+A process of its own makes it (``python -m tests.bench.workload URI DATABASE TRANSACTIONS DOCUMENTS``), so that its
+memory is not inherited, and reported, by what is measured afterwards.
 """
 
 from __future__ import annotations
@@ -42,13 +42,19 @@ class Workload:
 
 def make(uri: str, scale: float) -> Workload:
     """Fill the database that is measured."""
-    subprocess.run([sys.executable, "-m", __name__, uri, DATABASE, str(scale)], check=True)
+    fill(uri, DATABASE, round(TRANSACTIONS * scale), round(DOCUMENTS * scale))
     client: MongoClient[dict[str, Any]] = MongoClient(uri)
     with client:
         database = client[DATABASE]
         size = int(database.command("dbStats")["dataSize"])
         transactions = database.transactions.estimated_document_count()
         return Workload(transactions, database.documents.estimated_document_count(), size)
+
+
+def fill(uri: str, database: str, transactions: int, documents: int) -> None:
+    """Fill a database with so many of each."""
+    command = [sys.executable, "-m", __name__, uri, database, str(transactions), str(documents)]
+    subprocess.run(command, check=True)
 
 
 def settle(uri: str) -> None:
@@ -99,15 +105,15 @@ def _runs(total: int, length: int) -> Iterator[range]:
         yield range(start, min(total, start + length))
 
 
-def _fill(uri: str, name: str, scale: float) -> None:
+def _fill(uri: str, name: str, transactions: int, documents: int) -> None:
     random = Random(1)
     words = [f"{random.getrandbits(48):012x}" for _ in range(_WORDS)]
     client: MongoClient[dict[str, Any]] = MongoClient(uri)
     with client:
         database = client[name]
-        for run in _runs(round(TRANSACTIONS * scale), _BATCH):
+        for run in _runs(transactions, _BATCH):
             database.transactions.insert_many([_transaction(random, words, number) for number in run])
-        for run in _runs(round(DOCUMENTS * scale), _BATCH // 10):
+        for run in _runs(documents, _BATCH // 10):
             database.documents.insert_many([_document(random, words, number) for number in run])
         database.transactions.create_index("account")
         database.transactions.create_index([("at", -1)])
@@ -116,4 +122,4 @@ def _fill(uri: str, name: str, scale: float) -> None:
 
 
 if __name__ == "__main__":
-    _fill(sys.argv[1], sys.argv[2], float(sys.argv[3]))
+    _fill(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

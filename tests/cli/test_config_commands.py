@@ -44,7 +44,8 @@ def test_check_finds_what_is_wrong(file: Path) -> None:
     file.write_text(GOOD.replace("nightly: {", 'nightly: {scedule: "x", '))
     ended = drtool("config", "check", cwd=file.parent, env=URI)
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err == "error: drtool.yaml:6: jobs.nightly.scedule: unknown key; known here: sources\n"
+    known = "check, full_every, sources"
+    assert ended.err == f"error: drtool.yaml:6: jobs.nightly.scedule: unknown key; known here: {known}\n"
     unset = drtool("config", "check", "--json", cwd=file.parent)
     assert (
         "drtool.yaml:3: sources.app.uri: environment variable MONGODB_URI is not set"

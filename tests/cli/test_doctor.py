@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import Ended, drtool
+from tests.servers.guarded import shared_guarded
 from tests.servers.s3 import ACCESS_KEY, REGION, SECRET_KEY, make_bucket, moto_server, rclone_server
+from tests.sources.mongo import unique_database
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_DEFAULT_REGION": REGION}
 NOWHERE = {"MONGODB_URI": "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200"}
@@ -53,6 +55,46 @@ def test_warns_of_an_identity_that_lies_beside_the_agent_key(tmp_path: Path) -> 
     checks = _checks(drtool("doctor", "--json", cwd=tmp_path, env=env))
     assert checks["keys"] == ["warning"]
     assert checks["agent key"] == ["warning"]
+
+
+def test_what_the_account_lacks_is_named(tmp_path: Path) -> None:
+    guarded = shared_guarded()
+    env = _env(tmp_path)
+    assert _init(tmp_path, "./repository", env).code == 0
+    with guarded.connect() as client:
+        name = unique_database(client)
+        client[name]["c"].insert_one({"_id": 1})
+    with guarded.user("backup") as uri:
+        enough = drtool("doctor", "--json", cwd=tmp_path, env=env | {"MONGODB_URI": uri})
+    with guarded.user(privileges=[{"resource": {"cluster": True}, "actions": ["listDatabases"]}]) as uri:
+        weak = drtool("doctor", "--json", cwd=tmp_path, env=env | {"MONGODB_URI": uri})
+    with guarded.connect() as client:
+        client.drop_database(name)
+    assert (enough.code, _checks(enough)["source app"]) == (0, ["ok", "warning"]), enough.out
+    assert "the account lacks replSetGetConfig" in _messages(enough, "source app")
+    assert weak.code == 1
+    assert f"the account lacks find on {name}" in _messages(weak, "source app")
+    lacking = [line for line in weak.lines if "lacks find on local.oplog.rs" in line.get("message", "")]
+    assert [line["verdict"] for line in lacking] == ["warning"]
+    assert "point-in-time recovery" in lacking[0]["hint"]
+    assert "--print-roles backup" in lacking[0]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("purpose", "expected"),
+    [("backup", ["backup"]), ("replay", ["replay"]), ("all", ["backup", "restore", "replay"])],
+)
+def test_prints_the_roles_without_asking_any_server(tmp_path: Path, purpose: str, expected: list[str]) -> None:
+    env = _env(tmp_path)
+    assert _init(tmp_path, "./repository", env).code == 0
+    ended = drtool("doctor", "--print-roles", purpose, "--json", cwd=tmp_path, env=env)
+    lines = [line for line in ended.lines if line["type"] == "role"]
+    assert (ended.code, ended.result["roles"]) == (0, len(expected))
+    assert [(line["source"], line["purpose"]) for line in lines] == [("app", each) for each in expected]
+    told = drtool("doctor", "--print-roles", purpose, cwd=tmp_path, env=env)
+    for line in lines:
+        assert f'"createRole": "drtool{line["purpose"].capitalize()}"' in line["commands"]
+        assert line["commands"] in told.out
 
 
 def _messages(ended: Ended, check: str) -> str:

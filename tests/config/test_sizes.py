@@ -1,4 +1,4 @@
-"""Sizes with units."""
+"""Sizes and durations with units."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drtool.config.model import parse_size
+from drtool.config.model import parse_duration, parse_size
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,17 @@ def test_no_size(text: object) -> None:
 def test_whole_numbers_are_exact(count: int, unit: str) -> None:
     factor = {"B": 1, "kB": 1000, "MB": 10**6, "GiB": 2**30}[unit]
     assert parse_size(f"{count} {unit}") == count * factor
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("60s", 60), ("250 ms", 0.25), ("15m", 900), ("1.5 h", 5400), ("7d", 604_800), (" 0s ", 0)],
+)
+def test_duration(text: str, expected: float) -> None:
+    assert parse_duration(text) == expected
+
+
+@pytest.mark.parametrize("text", ["60", 60, "60 sec", "-1s", "s", "1h30m", "1,5h", "", None, True])
+def test_no_duration(text: object) -> None:
+    with pytest.raises(ValueError, match="duration with its unit"):
+        parse_duration(text)

@@ -1,7 +1,7 @@
 """drtool with small packs, that stops itself (SIGSTOP) at a given moment: ``python -m tests.e2e.halting MOMENT …``.
 
 MOMENT is ``before:PREFIX:N`` or ``after:PREFIX:N`` for the N-th put of an object whose name begins so, or ``load:N``
-for the N-th chunk that a restore writes.
+for the N-th chunk that a restore writes, ``export:N`` for that of an export to a directory.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from unittest import mock
 
 from drtool.cli.main import main
 from drtool.sources.base import Loaded
+from drtool.sources.mongodb.exporting import DirectoryExporter
 from drtool.sources.mongodb.target import MongoTarget
 from drtool.storage.base import ObjectInfo
 from drtool.storage.directory import DirectoryStorage
@@ -42,24 +43,32 @@ def _halting_put(when: str, prefix: str, number: int) -> Any:
     return mock.patch.object(DirectoryStorage, "put", put)
 
 
-def _halting_load(number: int) -> Any:
-    real = MongoTarget.load
+def _halting_chunk(owner: Any, method: str, number: int) -> Any:
+    real = getattr(owner, method)
     count = itertools.count(1)
 
-    def load(self: MongoTarget, item: Any, chunks: Iterable[bytes]) -> Loaded:
+    def load(self: Any, item: Any, chunks: Iterable[bytes]) -> Loaded:
         def counted() -> Iterable[bytes]:
             for chunk in chunks:
                 if next(count) == number:
                     _halt()
                 yield chunk
 
-        return real(self, item, counted())
+        loaded: Loaded = real(self, item, counted())
+        return loaded
 
-    return mock.patch.object(MongoTarget, "load", load)
+    return mock.patch.object(owner, method, load)
+
+
+def _patch(when: str, rest: list[str]) -> Any:
+    if when == "load":
+        return _halting_chunk(MongoTarget, "load", int(rest[0]))
+    if when == "export":
+        return _halting_chunk(DirectoryExporter, "write", int(rest[0]))
+    return _halting_put(when, rest[0], int(rest[1]))
 
 
 if __name__ == "__main__":
     when, *rest = sys.argv[1].split(":")
-    patch = _halting_load(int(rest[0])) if when == "load" else _halting_put(when, rest[0], int(rest[1]))
-    with small_packs(), patch:
+    with small_packs(), _patch(when, rest):
         main(sys.argv[2:])

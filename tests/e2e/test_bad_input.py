@@ -6,15 +6,19 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from drtool.operations.backup import back_up
 from drtool.operations.budget import Budget
 from drtool.operations.contents import Contents
+from drtool.operations.inheriting import Thoroughness
 from drtool.operations.reporting import Silent
 from drtool.repository.chain import read_catalogue
 from drtool.repository.reader import ChunkReader
+from drtool.sources.base import WHOLE
+from drtool.sources.mongodb.view import MongoView
 from tests.operations.site import Site, connect, fill, hashes
 from tests.servers.mongod import shared
 from tests.sources import mongo_zoo
@@ -107,14 +111,21 @@ def test_an_empty_standalone_is_fuzzy_too(tmp_path: Path, alone_database: str) -
     assert site.backup()["consistency"] == "fuzzy"
 
 
+_chunks = MongoView.chunks
+
+
 def test_a_fuzzy_source_is_not_read_in_parts(tmp_path: Path, alone: Client, alone_database: str) -> None:
     """Parts join only if their readers see the same records, and a standalone's may change between them."""
     fill(alone, alone_database, megabytes=2, collections=1)
     site = Site(tmp_path, shared(None).uri, {"nightly": (alone_database,)}).set_up()
     source = source_of(shared(None).uri, alone_database, part_bytes=100_000)
-    with site.opened() as repository:
+    with (
+        site.opened() as repository,
+        mock.patch.object(MongoView, "chunks", autospec=True, side_effect=_chunks) as read,
+    ):
         result = back_up(repository, "nightly", [source], Budget(4, 2, 1, 8_000_000), Silent())
-    assert (result.parts, result.records) == (1, alone[alone_database].c0.count_documents({}))
+    parts = [call.args[2] for call in read.call_args_list if call.args[1].name == f"{alone_database}.c0"]
+    assert (parts, result.records) == ([WHOLE], alone[alone_database].c0.count_documents({}))
 
 
 def test_parts_give_the_same_chunks(tmp_path: Path, client: Client, database: str, uri: str) -> None:
@@ -123,8 +134,9 @@ def test_parts_give_the_same_chunks(tmp_path: Path, client: Client, database: st
     site.backup()
     with site.opened() as repository, closing(ChunkReader(repository)) as reader:
         source = source_of(uri, database, part_bytes=100_000)
-        result = back_up(repository, "nightly", [source], Budget(4, 2, 1, 8_000_000), Silent())
-        assert result.parts > 2
+        with mock.patch.object(MongoView, "chunks", autospec=True, side_effect=_chunks) as read:
+            back_up(repository, "nightly", [source], Budget(4, 2, 1, 8_000_000), Silent(), Thoroughness(full=True))
+        assert len(read.call_args_list) > 2
         whole, parted = (Contents(reader, s.manifest) for s in read_catalogue(repository).snapshots)
         for one, other in zip(whole.streams(), parted.streams(), strict=True):
             assert list(whole.refs(one)) == list(parted.refs(other))

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tests.format.keys import SEALED_KEY, FormatError, Trust, derive, reading, require
 from tests.format.objects import DIRECTORY, open_sealed
+from tests.format.planes import unpacked as from_planes
 
 DATA, CATALOG, PRIVATE = 1, 2, 3
 KIND_WORDS = {DATA: "data", CATALOG: "catalog", PRIVATE: "private"}
@@ -82,6 +83,8 @@ class Chunks:
         self._id_keys = {kind: trust.chunk_id_key(word) for kind, word in KIND_WORDS.items()}
         self._locations: defaultdict[bytes, list[Location]] = defaultdict(list)
         self._slots: dict[str, list[Slot]] = {}
+        #: Codecs of the chunks read so far.
+        self.codecs: set[int] = set()
 
     def add(self, payload: bytes) -> None:
         """Add what an index object says."""
@@ -131,6 +134,7 @@ class Chunks:
             try:
                 with reading(f"chunk {row.id.hex()}"):
                     plain = AESGCM(key).decrypt(row.counter.to_bytes(12, "big"), stored, aad)
+                    self.codecs.add(plain[0])
                     chunk = _unpacked(plain, row.length)
                     require(self.id_of(row.kind, chunk) == row.id, "has another id")
                 return chunk
@@ -220,6 +224,8 @@ def _unpacked(plain: bytes, length: int) -> bytes:
         claimed = zstandard.get_frame_parameters(body).content_size
         require(claimed in {zstandard.CONTENTSIZE_UNKNOWN, length}, "claims another length in its frame")
         body = zstandard.ZstdDecompressor().decompress(body, max_output_size=length, allow_extra_data=False)
+    elif codec == 2:
+        body = from_planes(body, length)
     else:
         require(codec == 0, f"has the unknown codec {codec}")
     require(len(body) == length, "has another length")

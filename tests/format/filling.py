@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import UTC, datetime
+from random import Random
 from typing import Any
 
 from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
@@ -14,6 +16,7 @@ Document = dict[str, Any]
 FIRST, SECOND = "format_first", "format_second"
 EVENTS = 40_000
 WIDE_IDS = 200
+VECTORS = 60
 LONG = "x" * 1_400
 
 
@@ -25,6 +28,7 @@ def fill(client: MongoClient[Document]) -> None:
     for start in range(0, EVENTS, 10_000):
         first.events.insert_many([_event(number) for number in range(start, start + 10_000)])
     first.wide.insert_many([{"_id": f"{number:06}" + "y" * 100_000} for number in range(WIDE_IDS)])
+    first.vectors.insert_many([_vector(number) for number in range(VECTORS)])
     first.create_collection("empty")
     first.command("create", "seen", viewOn="events", pipeline=[{"$match": {"seen": True}}])
     second.large.insert_many([_large(number) for number in range(8)])
@@ -51,6 +55,14 @@ def change(client: MongoClient[Document]) -> None:
 
 def _event(number: int) -> Document:
     return {"_id": number, "seen": number % 2 == 0, "number": str(number) * 10, "text": LONG}
+
+
+def _vector(number: int) -> Document:
+    """Every third one has doubles that no 32-bit float is; they are of two lengths."""
+    random = Random(number)
+    values = [random.gauss(0, 0.05) for _ in range(400 + 100 * (number % 2))]
+    singles = list(struct.unpack(f"{len(values)}f", struct.pack(f"{len(values)}f", *values)))
+    return {"_id": number, "vector": values if number % 3 == 0 else singles, "after": number}
 
 
 def _large(number: int) -> Document:

@@ -50,6 +50,9 @@ _ANY = frozenset({"writer", "verifier", "maintainer"})
 INDEX = Kind(1, "index", frozenset({"writer", "maintainer"}), "index/[0-9a-f]{64}")
 DIRECTORY = Kind(2, "directory", frozenset({"writer", "maintainer"}))
 MANIFEST = Kind(3, "manifest", frozenset({"writer"}), f"snapshots/{_ID}", "snapshot")
+SEGMENT = Kind(
+    11, "segment", frozenset({"writer"}), "oplog/[0-9a-f]{32}/[0-9a-f]{32}/[0-9a-f]{16}-[0-9a-f]{16}", "segment"
+)
 REMOVAL = Kind(4, "removal", frozenset({"maintainer"}), f"removals/{_ID}", "removal")
 KINDS = (
     INDEX,
@@ -62,6 +65,7 @@ KINDS = (
     Kind(8, "run", _ANY, f"runs/{_ID}", "run"),
     Kind(9, "lease", _ANY, r"leases/(?!probe-)[a-z0-9._-]+", "lease"),
     Kind(10, "tombstone", frozenset({"maintainer"}), f"tombstones/{_ID}", "tombstone"),
+    SEGMENT,
 )
 
 
@@ -82,7 +86,7 @@ class Sealed:
 
 def names(directory: Path, kind: Kind) -> Iterator[str]:
     """The objects of `kind`; whatever else lies there is passed over."""
-    for path in sorted((directory / kind.names.partition("/")[0]).glob("*")):
+    for path in sorted((directory / kind.names.partition("/")[0]).rglob("*")):
         name = path.relative_to(directory).as_posix()
         if re.fullmatch(kind.names, name):
             yield name
@@ -96,7 +100,8 @@ def read_sealed(directory: Path, trust: Trust, kind: Kind, name: str) -> Sealed:
         if kind.id_field:
             fields = sealed.fields
             require(fields["format"] == 1, "is of another format")
-            require(fields[kind.id_field] == name.partition("/")[2], "has another id inside")
+            inside = name if kind is SEGMENT else name.partition("/")[2]
+            require(fields[kind.id_field] == inside, "has another id inside")
             if kind.word == "evidence" and fields["level"] not in {"listed", "intact"}:
                 require("verifier" in trust.roles[sealed.signer], "claims a level that takes a verifier")
     return sealed

@@ -1,6 +1,6 @@
 """A reader of drtool repositories, written from docs/format.md alone: no part of drtool is needed to get data out.
 
-It takes a directory; of a bucket, make a copy first. With `cryptography`, `blake3` and `zstandard` installed::
+It takes a directory; of a bucket, make a copy first. With `cryptography`, `blake3`, `xxhash` and `zstandard`::
 
     repository = Repository(Path("/srv/backups"), Path("identity.key").read_text())
     for stream in repository.streams(repository.snapshots[-1]):

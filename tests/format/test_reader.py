@@ -18,7 +18,7 @@ from pymongo import MongoClient
 
 from tests.cli.running import drtool
 from tests.format.chunks import DATA, PRIVATE
-from tests.format.filling import EVENTS, FIRST, SECOND, change, fill
+from tests.format.filling import EVENTS, FIRST, SECOND, VECTORS, change, fill
 from tests.format.keys import SEALED_KEY, FormatError
 from tests.format.lists import first_threshold
 from tests.format.objects import KINDS, names, read_sealed
@@ -26,7 +26,7 @@ from tests.format.reader import Repository, Snapshot, Stream
 from tests.servers.mongod import shared
 
 RAW = bson.CodecOptions(document_class=RawBSONDocument)
-MAY_BE_IMPORTED = {"cryptography", "blake3", "zstandard", "tests"}
+MAY_BE_IMPORTED = {"cryptography", "blake3", "xxhash", "zstandard", "tests"}
 
 
 @dataclass(frozen=True)
@@ -162,6 +162,13 @@ def test_pages_of_many_chunks_and_of_long_keys(repository: Repository) -> None:
     assert events.root.page.chunks > 40
     assert wide.root is not None
     assert wide.root.level > 0
+
+
+def test_vectors_were_written_down_as_byte_planes(written: Written) -> None:
+    repository = written.open()
+    vectors = _stream(repository, repository.snapshots[1], f"{FIRST}.vectors")
+    assert len(list(repository.records(vectors))) == VECTORS
+    assert 2 in repository.chunks.codecs
 
 
 def test_definitions_are_bson(repository: Repository) -> None:

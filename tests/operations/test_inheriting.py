@@ -7,9 +7,12 @@ from unittest import mock
 from drtool.errors import MissingObjectError
 from drtool.operations.contents import Contents
 from drtool.operations.inheriting import Before
+from drtool.operations.keeping import Pages
 from drtool.operations.reporting import Silent
 from drtool.repository.chain import read_catalogue
+from drtool.repository.keyring import ChunkKind
 from drtool.repository.pages import decode_bounds
+from drtool.repository.reader import ChunkReader
 from drtool.sources.mongodb import MongoSource
 from tests.operations.site import Site
 from tests.sources.mongo import Client
@@ -25,8 +28,9 @@ def test_parts_of_unchanged_records_store_nothing(site: Site, client: Client, da
     with mock.patch.object(MongoSource.__init__, "__kwdefaults__", settings):
         first = site.backup()
         packs = site.objects("packs")
-        again = site.backup()
-    assert first["ranges"]["read"] == again["ranges"]["read"] == 2
+        again = site.backup("--full")
+    assert first["ranges"] == again["ranges"]
+    assert again["ranges"]["read"] == again["chunks"]["total"]
     assert again["chunks"]["new"] == again["bytes"]["stored"] == 0
     assert site.objects("packs") == packs
     assert again["chunks"]["total"] == first["chunks"]["total"]
@@ -35,20 +39,19 @@ def test_parts_of_unchanged_records_store_nothing(site: Site, client: Client, da
 def test_parts_begin_where_chunks_began(site: Site, client: Client, database: str) -> None:
     _fill(client, database)
     site.backup()
-    with site.opened() as repository:
+    with site.opened(reads_data=True) as repository:
         before = Before(repository, "nightly", Silent())
-        [stream] = [entry for (_, name), entry in before._streams.items() if name == f"{database}.c"]
-        contents = Contents(before._reader, read_catalogue(repository).snapshots[-1].manifest)
-        info = mock.Mock(identity=stream.identity, name=stream.name)
-        parts = before.parts("nightly", info, 3)
+        [stream] = [entry for entry in before.entries if entry.name == f"{database}.c"]
+        parts = Pages(repository, mock.Mock(), "nightly", 2).parts(stream.root, 3)
         assert parts is not None
+        assert len(parts) == 3
         assert [part.upper for part in parts[:-1]] == [part.lower for part in parts[1:]]
         assert parts[0].lower is parts[-1].upper is None
-        leaves = list(contents.leaves(stream))
-        firsts = [
-            bound.first for leaf in leaves for bound in decode_bounds(repository.state.bounds(leaf.bounds) or b"")
-        ]
+        contents = Contents(ChunkReader(repository), read_catalogue(repository).snapshots[-1].manifest)
+        sealed = [contents.reader.get(ChunkKind.PRIVATE, leaf.bounds) for leaf in contents.leaves(stream)]
+        firsts = [bound.first for bounds in sealed for bound in decode_bounds(bounds)]
         assert {part.lower for part in parts[1:]} <= set(firsts)
+        contents.reader.close()
         before.close()
 
 
@@ -58,9 +61,11 @@ def test_a_host_without_state_lets_the_source_split(site: Site, client: Client, 
     fresh = site.elsewhere("fresh")
     with fresh.opened() as repository:
         before = Before(repository, "nightly", Silent())
-        [stream] = [entry for (_, name), entry in before._streams.items() if name == f"{database}.c"]
+        [stream] = [entry for entry in before.entries if entry.name == f"{database}.c"]
         info = mock.Mock(identity=stream.identity)
-        assert before.parts("nightly", info, 2) is None
+        pages = Pages(repository, mock.Mock(), "nightly", 2)
+        assert pages.leaves(stream.root) is None
+        assert pages.parts(stream.root, 2) is None
         assert before.threshold("nightly", info) == stream.threshold
         before.close()
 
@@ -68,11 +73,8 @@ def test_a_host_without_state_lets_the_source_split(site: Site, client: Client, 
 def test_damage_in_the_last_snapshot_does_not_stop_the_next(site: Site, client: Client, database: str) -> None:
     _fill(client, database)
     site.backup()
-    with site.opened() as repository:
-        before = Before(repository, "nightly", Silent())
-        [stream] = [entry for (_, name), entry in before._streams.items() if name == f"{database}.c"]
-        info = mock.Mock(identity=stream.identity)
-        assert before.parts("nightly", info, 2) is not None
-        with mock.patch.object(before._reader, "get_page", side_effect=MissingObjectError("gone")):
-            assert before.parts("nightly", info, 2) is None
-        before.close()
+    with mock.patch.object(ChunkReader, "get", side_effect=MissingObjectError("gone")):
+        ended = site.drtool("backup")
+    assert ended.code == 0, ended.err
+    assert "cannot be read" in ended.lines[-2]["full_because"]
+    assert site.backup()["incremental"]

@@ -132,10 +132,20 @@ def test_a_bomb_is_not_unpacked(claims: bool) -> None:
         open_chunk(KEY, 0, sealed, KEYRING, ChunkKind.DATA, id_, 1000)
 
 
-@pytest.mark.parametrize("packed", [b"\x02later", b"\x01not zstd", b"\x01", b"\xff"])
-def test_unknown_codecs_and_broken_frames(packed: bytes) -> None:
+@pytest.mark.parametrize(
+    ("packed", "told"),
+    [
+        (b"\x03later", "uses codec 3, which this version does not know"),
+        (b"\xff", "uses codec 255, which"),
+        (b"\x01not zstd", "does not unpack"),
+        (b"\x01", "does not unpack"),
+        (b"\x02planes", "more arrays than 5 bytes hold"),
+        (b"\x02", "truncated"),
+    ],
+)
+def test_unknown_codecs_and_broken_frames(packed: bytes, told: str) -> None:
     sealed = _seal(packed, ChunkKind.DATA, bytes(32))
-    with pytest.raises(DamagedObjectError):
+    with pytest.raises(DamagedObjectError, match=told):
         open_chunk(KEY, 0, sealed, KEYRING, ChunkKind.DATA, bytes(32), 5)
 
 

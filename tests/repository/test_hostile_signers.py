@@ -13,7 +13,7 @@ from drtool.repository import evidence
 from drtool.repository.chain import read_catalogue
 from drtool.repository.keyring import ChunkKind
 from drtool.repository.manifests import Manifest
-from drtool.repository.pages import Inner, Leaf, PageRef, decode_page, encode_inner, encode_leaf, leaf_at, page_ids
+from drtool.repository.pages import Inner, Leaf, PageRef, decode_page, encode_inner, encode_leaf, leaf_refs, page_ids
 from drtool.repository.sealed import Kind
 from drtool.repository.wire import NUMBER_LIMIT, encode_json
 from drtool.repository.writer import ChunkWriter
@@ -75,7 +75,7 @@ def test_pages_that_go_deeper_than_they_say() -> None:
     with pytest.raises(DamagedObjectError):
         list(page_ids(root, store.__getitem__))
     with pytest.raises(DamagedObjectError):
-        leaf_at(root, 0, store.__getitem__)
+        list(leaf_refs(root, store.__getitem__))
 
 
 def test_another_object_in_the_place_of_a_pack_is_not_taken_for_it(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:

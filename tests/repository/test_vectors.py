@@ -8,6 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import zstandard
+
+from drtool.repository import planes
 from drtool.repository.chunks import chunk_id, open_chunk
 from drtool.repository.identity import Identity, Recipient
 from drtool.repository.index import decode_index, encode_index, index_name
@@ -29,6 +32,7 @@ from drtool.repository.sealed import Kind, open_object
 from drtool.repository.trust import NamedRecipient, RepositoryDocument, Role, Signer, checked_lines, sign_lines
 from drtool.repository.wire import Cursor
 from drtool.sources.cutting import CutRule, Cutter
+from tests.format import planes as independent
 from tests.repository.builders import NOW
 
 _PAGE = Path(__file__).parents[2] / "docs" / "format.md"
@@ -74,8 +78,8 @@ def _document() -> RepositoryDocument:
 
 
 def test_the_page_has_every_vector() -> None:
-    expected = "identity lineage chunk-ids cut-rule cuts signed-lines sealed-manifest sealed-evidence sealed-key"
-    expected += " catalog-slot row pack index-payload page-leaf page-inner bounds"
+    expected = "identity lineage chunk-ids byte-planes cut-rule cuts signed-lines sealed-manifest sealed-evidence"
+    expected += " sealed-key catalog-slot row pack index-payload page-leaf page-inner bounds"
     assert list(VECTORS) == expected.split()
 
 
@@ -101,6 +105,13 @@ def test_derived_keys_and_chunk_ids() -> None:
         word = kind.name.lower()
         assert keyring.chunk_id_key(kind) == _raw(VECTORS["lineage"]["chunk_id_keys"][word])
         assert chunk_id(keyring, kind, _raw(VECTORS["chunk-ids"]["chunk"])) == _raw(VECTORS["chunk-ids"]["ids"][word])
+
+
+def test_byte_planes() -> None:
+    fields = VECTORS["byte-planes"]
+    chunk, body, length = _raw(fields["chunk"]), _raw(fields["body"]), fields["length"]
+    assert planes.unpack(memoryview(body), length, zstandard.ZstdDecompressor(), "vector") == chunk
+    assert independent.unpacked(body, length) == chunk
 
 
 def test_cut_rule() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import atexit
 import functools
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+from typing import TypeVar
 
 import pytest
 
@@ -14,6 +15,12 @@ from drtool.sources.mongodb.server import Server, ServerOptions, running
 
 _servers = ExitStack()
 atexit.register(_servers.close)
+_Server = TypeVar("_Server")
+
+
+def keep_running(server: AbstractContextManager[_Server]) -> _Server:
+    """Start it now and end it with the process."""
+    return _servers.enter_context(server)
 
 
 @functools.cache
@@ -23,4 +30,4 @@ def shared(replica_set: str | None = "tests", *arguments: str) -> Server:
         program = find_mongod()
     except MissingToolError as error:
         pytest.skip(f"{error.message}: {error.hint}")
-    return _servers.enter_context(running(program, ServerOptions(replica_set=replica_set, arguments=arguments)))
+    return keep_running(running(program, ServerOptions(replica_set=replica_set, arguments=arguments)))

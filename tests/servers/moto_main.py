@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class OneAtATime:
+    """Lets requests that change something at the application one after the other.
+
+    S3 compares and writes in one step; moto in two, between which another thread may write. A body is read before the
+    turn is taken, so that a slow or cut sender holds up nobody.
+    """
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._turn = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """As WSGI has it."""
+        if environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
+            return self._application(environ, start_response)
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        if length:
+            environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length))
+        with self._turn:
+            return list(self._application(environ, start_response))
 
 
 def main() -> None:
     """Serve until killed."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
+    application = OneAtATime(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)
     target = Path(sys.argv[1])
     incoming = target.with_suffix(".new")
-    incoming.write_text(str(server.get_host_and_port()[1]))
+    incoming.write_text(str(server.server_port))
     incoming.rename(target)
-    threading.Event().wait()
+    server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,11 @@ from pymongo import MongoClient
 from drtool.errors import MissingToolError
 from drtool.sources.mongodb.binary import find_mongod
 from drtool.sources.mongodb.server import Server, ServerOptions, running
+from tests.servers.guarded import Guarded, shared_guarded
 from tests.sources.mongo import Client, unique_database
+
+#: What the tests put in is long past its time, and must not go while they look at it.
+NOTHING_EXPIRES = {"ttlMonitorEnabled": "false"}
 
 
 @pytest.fixture(scope="session")
@@ -26,15 +30,21 @@ def mongod() -> Path:
 @pytest.fixture(scope="session")
 def replica_set(mongod: Path) -> Iterator[Server]:
     """A replica set of one node."""
-    with running(mongod, ServerOptions(replica_set="tests")) as server:
+    with running(mongod, ServerOptions(replica_set="tests", parameters=NOTHING_EXPIRES)) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def standalone(mongod: Path) -> Iterator[Server]:
     """A server that is no replica set."""
-    with running(mongod, ServerOptions()) as server:
+    with running(mongod, ServerOptions(parameters=NOTHING_EXPIRES)) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def guarded_set() -> Guarded:
+    """A replica set of one node with access control."""
+    return shared_guarded()
 
 
 @pytest.fixture(scope="session")

@@ -163,3 +163,53 @@ def fill_views(database: Database[Document]) -> None:
     database.command(
         {"create": "joined", "viewOn": "german", "pipeline": pipeline, "collation": {"locale": "de", "strength": 1}}
     )
+
+
+#: Options of the collections that `fill_altered` makes, as they are after the alterations.
+ALTERED: dict[str, Document] = {
+    "altered": {
+        "validator": {"n": {"$lt": 100}},
+        "validationLevel": "moderate",
+        "validationAction": "warn",
+        "changeStreamPreAndPostImages": {"enabled": True},
+    },
+    "altered_series": {
+        "timeseries": {"timeField": "at", "granularity": "hours", "bucketMaxSpanSeconds": 2592000},
+        "expireAfterSeconds": 10**9,
+    },
+    "altered_clustered": {"expireAfterSeconds": 10**9 + 1},
+    "altered_capped": {"size": 131072, "max": 40},
+}
+#: Indexes of the collection ``altered``: name, field, and the field's value after the alterations.
+ALTERED_INDEXES: list[tuple[str, str, Any]] = [
+    ("hidden later", "hidden", True),
+    ("shown again", "hidden", None),
+    ("expires later", "expireAfterSeconds", 10**9),
+    ("unique later", "unique", True),
+    ("unique later", "prepareUnique", None),
+]
+
+
+def fill_altered(database: Database[Document]) -> None:
+    """Collections and indexes whose options collMod changed."""
+    database["altered"].insert_many([{"_id": i, "n": i * 10, "at": PAST} for i in range(20)])
+    database["altered"].create_index("a", name="hidden later")
+    database["altered"].create_index("b", name="shown again", hidden=True)
+    database["altered"].create_index("at", name="expires later", expireAfterSeconds=2 * 10**9)
+    database["altered"].create_index("n", name="unique later", prepareUnique=True)
+    database.create_collection("altered_series", timeseries={"timeField": "at", "granularity": "seconds"})
+    database["altered_series"].insert_one({"at": PAST, "v": 1})
+    database.create_collection("altered_clustered", clusteredIndex={"key": {"_id": 1}, "unique": True})
+    database.create_collection("altered_capped", capped=True, size=65536)
+    database["altered_capped"].insert_many([{"_id": (i * 7919) % 100} for i in range(40)])
+    for name, changes in (
+        ("altered", ALTERED["altered"]),
+        ("altered", {"index": {"name": "hidden later", "hidden": True}}),
+        ("altered", {"index": {"name": "shown again", "hidden": False}}),
+        ("altered", {"index": {"name": "expires later", "expireAfterSeconds": 10**9}}),
+        ("altered", {"index": {"name": "unique later", "unique": True}}),
+        ("altered_series", {"timeseries": {"granularity": "hours"}, "expireAfterSeconds": 10**9}),
+        ("altered_clustered", {"expireAfterSeconds": 10**9 + 1}),
+        ("altered_capped", {"cappedSize": 131072, "cappedMax": 40}),
+    ):
+        database.command({"collMod": name, **changes})

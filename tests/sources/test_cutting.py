@@ -114,8 +114,8 @@ def bson_documents(draw: st.DrawFn) -> bytes:
 
 def reply(documents: Sequence[bytes]) -> Batch:
     """A batch as it lies in a server's reply."""
-    head = b"what comes before"
     array = b"".join(b"\x03%d\0" % number + each for number, each in enumerate(documents))
+    head = b"what comes before" + int32(len(array) + 5)
     return Batch(head + array + b"\0and after", len(head), len(head) + len(array))
 
 

@@ -71,7 +71,7 @@ def test_no_credentials_and_too_few_privileges(guarded: Server) -> None:
 def test_the_role_backup_is_enough(guarded: Server) -> None:
     source = source_of(with_user(guarded, "backup", QUOTED))
     assert source.probe().topology == "standalone"
-    assert sorted(back_up(source)) == ["app.c", "app.capped"]
+    assert sorted(back_up(source)) == ["admin.$users", "app.c", "app.capped"]
 
 
 def test_no_server() -> None:
@@ -161,6 +161,9 @@ class Given:
     read_uri: Hidden | None = None
     databases: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    users: str | None = None
+    max_time: float | None = None
+    bandwidth: int | None = None
     mongod: Path | None = None
 
 

@@ -3,28 +3,34 @@
 A reply to `find` or `getMore` holds its documents as a BSON array: for each a type byte, its decimal index as a C
 string, and the document. The documents' bytes go from there into chunks. This is the one loop that touches every
 record of a database, so it repeats the rule of ``drtool.sources.cutting`` in line: a record in
-the first MIN_BYTES of a chunk costs a length, an addition and a slice. A property test holds both to the same result.
+the first MIN_BYTES of a chunk costs a look at its length, and no record is copied by itself. A property test holds
+both to the same result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from struct import Struct
 
-from blake3 import blake3
+import bson
+from xxhash import xxh3_64_intdigest
 
 from drtool.sources.cutting import MAX_BYTES, MIN_BYTES, Chunk, CutRule, Cutter
 from drtool.sources.mongodb.keys import FIXED_LENGTHS, key_of
 
 _LENGTH = Struct("<i").unpack_from
+#: pymongo's own way to the same end, in C; a private one, so whatever lacks it does without.
+_strip_headers: Callable[[memoryview], bytes] | None = getattr(
+    getattr(bson, "_cbson", None), "_array_of_documents_to_buffer", None
+)
 #: Length of the value by the first bytes of a document, after its length: ``_id`` of a type with a fixed length.
 _FIXED = {bytes((kind,)) + b"_id\0": length for kind, length in FIXED_LENGTHS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The documents of one reply: `raw` from `start` (the first array element) to `end` (the array's last byte)."""
+    """The documents of one reply: `raw` from `start` (the first array element) to `end` (the array's closing zero)."""
 
     raw: bytes
     start: int
@@ -45,72 +51,96 @@ def cut_batches(own: Iterable[Batch], beyond: Iterable[Batch], rule: CutRule) ->
 
     `own` holds the part's records from a true cut on, `beyond` (read lazily) all that follow.
     """
-    held: list[bytes] = []
-    size = 0
+    rest = _Rest()
     for batch in own:
-        size = yield from _cut_batch(batch, rule, held, size)
-    if held:
-        yield from _go_on(held, size, beyond, rule)
+        yield from _cut_buffer(joined(batch), rule, rest)
+    if rest.records:
+        yield from _go_on(rest, beyond, rule)
 
 
-def _cut_batch(batch: Batch, rule: CutRule, held: list[bytes], size: int) -> Generator[Chunk, None, int]:
-    """The chunks that end in `batch`; what follows the last cut, `size` bytes, stays in `held`. Returns `size`."""
-    raw, position, end = batch.raw, batch.start, batch.end
-    minimum, maximum = MIN_BYTES, MAX_BYTES
-    fixed = _FIXED.get
-    hasher = blake3(key=rule.key)
-    limit = rule.threshold.to_bytes(8) if rule.threshold < 1 << 64 else b"\xff" * 9
-    digits = 1
+def joined(batch: Batch) -> bytes:
+    """The documents of a batch back to back: its bytes without the array's headers."""
+    if _strip_headers is not None:
+        return bytes(_strip_headers(memoryview(batch.raw)[batch.start - 4 : batch.end + 1]))
+    return b"".join(documents(batch))
+
+
+class _Rest:
+    """What follows the last cut: `size` bytes in `pieces`, of whole records; ``last`` is the last of them."""
+
+    __slots__ = ("last", "pieces", "records", "size")
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.size = self.records = 0
+        self.last = b""
+
+    def add(self, piece: bytes, records: int, last: bytes) -> None:
+        """The next records."""
+        self.pieces.append(piece)
+        self.size += len(piece)
+        self.records += records
+        self.last = last
+
+    def take(self, beyond: int = 0) -> Chunk:
+        """All of it as a chunk."""
+        data = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+        chunk = Chunk(data, self.records, key_of(data), key_of(self.last), beyond)
+        self.pieces, self.size, self.records = [], 0, 0
+        return chunk
+
+
+def _cut_buffer(data: bytes, rule: CutRule, rest: _Rest) -> Iterator[Chunk]:
+    """The chunks that end in `data`, which holds whole records; what follows the last cut goes to `rest`."""
+    position, end, start, records, at = 0, len(data), 0, 0, 0
+    fixed, length_at, seed, threshold = _FIXED.get, _LENGTH, rule.seed, rule.threshold
+    minimum, maximum = MIN_BYTES - rest.size, MAX_BYTES - rest.size
     while position < end:
-        # Of all 9, 90, 900 … elements whose index has the same number of digits the header has the same length.
-        header = digits + 2
-        for _ in range(10 if digits == 1 else 9 * 10 ** (digits - 1)):
-            start = position + header
-            length = _LENGTH(raw, start)[0]
-            position = start + length
-            held.append(raw[start:position])
-            size += length
-            if size >= minimum:
-                if size < maximum:
-                    value = fixed(raw[start + 4 : start + 9])
-                    if value is None:
-                        key = key_of(raw, start)
-                    else:
-                        key = raw[start + 4 : start + 5] + raw[start + 9 : start + 9 + value]
-                    if hasher.copy().update(key).digest(8) >= limit:
-                        if position < end:
-                            continue
-                        return size
-                yield _chunk(held)
-                held.clear()
-                size = 0
+        # no record that ends below the minimum can end a chunk: of those only the lengths are looked at
+        below = minimum if minimum < end else end
+        while True:
+            at = position
+            position += length_at(data, at)[0]
+            records += 1
+            if position >= below:
+                break
+        if position < minimum:
+            break
+        while position < maximum:
+            size = fixed(data[at + 4 : at + 9])
+            key = key_of(data, at) if size is None else data[at + 4 : at + 5] + data[at + 9 : at + 9 + size]
+            if xxh3_64_intdigest(key, seed) < threshold:
+                break
             if position >= end:
-                return size
-        digits += 1
-    return size
+                rest.add(data[start:position], records, data[at:position])
+                return
+            at = position
+            position += length_at(data, at)[0]
+            records += 1
+        rest.add(data[start:position], records, data[at:position])
+        yield rest.take()
+        start, records = position, 0
+        minimum, maximum = start + MIN_BYTES, start + MAX_BYTES
+    if start < end:
+        rest.add(data[start:end], records, data[at:end])
 
 
-def _go_on(held: list[bytes], size: int, beyond: Iterable[Batch], rule: CutRule) -> Iterator[Chunk]:
+def _go_on(rest: _Rest, beyond: Iterable[Batch], rule: CutRule) -> Iterator[Chunk]:
     """The chunks from the last cut of a part until its cuts join those of the next part."""
     mine, theirs = Cutter(rule), Cutter(rule)
-    mine.size = size
+    mine.size = rest.size
     past = 0
     for batch in beyond:
         for document in documents(batch):
-            held.append(document)
+            rest.add(document, 1, document)
             past += 1
             key = key_of(document)
             i_cut = mine.cuts_after(key, len(document))
             they_cut = theirs.cuts_after(key, len(document))
             if i_cut:
-                yield _chunk(held, past)
-                held.clear()
+                yield rest.take(past)
                 past = 0
                 if they_cut:
                     return
-    if held:
-        yield _chunk(held, past)
-
-
-def _chunk(held: list[bytes], beyond: int = 0) -> Chunk:
-    return Chunk(b"".join(held), len(held), key_of(held[0]), key_of(held[-1]), beyond)
+    if rest.records:
+        yield rest.take(past)

@@ -8,9 +8,12 @@ from pymongo.errors import OperationFailure
 
 from drtool.sources.mongodb.catalogue import Entry
 from drtool.sources.mongodb.connection import UNAUTHORIZED, Client
+from drtool.sources.mongodb.sessions import NO_RESTRAINT, Restraint
 
 
-def touched_after(client: Client, entry: Entry, instant: Timestamp, until: Timestamp) -> str:
+def touched_after(
+    client: Client, entry: Entry, instant: Timestamp, until: Timestamp, restraint: Restraint = NO_RESTRAINT
+) -> str:
     """Why what was read up to `until` may not be what there was at `instant`; empty where the oplog shows no change.
 
     Operations of a collection carry its UUID, also inside transactions and nested applyOps. Raises pymongo's errors.
@@ -21,7 +24,8 @@ def touched_after(client: Client, entry: Entry, instant: Timestamp, until: Times
     fields = ("ui", "o.applyOps.ui", "o.applyOps.o.applyOps.ui")
     changed = {"ts": {"$gt": instant, "$lte": until}, "$or": [{field: uuid} for field in fields]}
     try:
-        if client["local"]["oplog.rs"].find_one(changed, {"ts": 1}) is not None:
+        command = {"find": "oplog.rs", "filter": changed, "limit": 1, "singleBatch": True, "projection": {"ts": 1}}
+        if client["local"].command({**command, **restraint.options})["cursor"]["firstBatch"]:
             return "it was written to while it was read"
     except OperationFailure as error:
         if error.code != UNAUTHORIZED:

@@ -18,6 +18,7 @@ from drtool.errors import SourceError
 from drtool.sources.mongodb.connection import RAW, Client, Document
 from drtool.sources.mongodb.definitions import Definition, Kind
 from drtool.sources.mongodb.names import BUCKETS
+from drtool.sources.mongodb.search import SearchIndexes
 
 _NAMESPACE_NOT_FOUND = 26
 _NOT_ON_VIEW = 166
@@ -25,8 +26,9 @@ _NOT_ON_VIEW = 166
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A collection or view. ``records_in`` is the collection of ``database`` that holds its records (a time series'
-    are in its bucket collection), empty for a view; ``uuid`` is that collection's, None for a view."""
+    """A collection or view, or the users or roles of a database. ``records_in`` is the collection of ``database`` that
+    holds its records (a time series' are in its bucket collection), empty for a view; ``uuid`` is that collection's,
+    None where it has none of its own."""
 
     database: str
     definition: Definition
@@ -48,7 +50,8 @@ def list_catalogue(client: Client, databases: Iterable[str], takes: Callable[[st
 
     Raises ``CatalogueChangedError``, ``SourceError`` for what this version cannot read, and pymongo's errors.
     """
-    entries = [entry for database in databases for entry in _of_database(client, database, takes)]
+    search = SearchIndexes(client)
+    entries = [entry for database in databases for entry in _of_database(client, search, database, takes)]
     return sorted(entries, key=lambda entry: entry.name)
 
 
@@ -58,7 +61,7 @@ def database_names(client: Client) -> list[str]:
     return [found["name"] for found in reply["databases"]]
 
 
-def _of_database(client: Client, database: str, takes: Callable[[str], bool]) -> Iterator[Entry]:
+def _of_database(client: Client, search: SearchIndexes, database: str, takes: Callable[[str], bool]) -> Iterator[Entry]:
     cursor = cast("Iterable[RawBSONDocument]", client[database].cursor_command("listCollections", codec_options=RAW))
     listed = {found["name"]: found for found in cursor}
     for name, found in listed.items():
@@ -66,10 +69,12 @@ def _of_database(client: Client, database: str, takes: Callable[[str], bool]) ->
             buckets = listed.get(BUCKETS + name) if found["type"] == "timeseries" else found
             if buckets is None:
                 raise SourceError(f"{database}.{name}: a time series whose buckets cannot be listed")
-            yield _entry(client, database, found, buckets)
+            yield _entry(client, search, database, found, buckets)
 
 
-def _entry(client: Client, database: str, found: RawBSONDocument, holder: RawBSONDocument) -> Entry:
+def _entry(
+    client: Client, search: SearchIndexes, database: str, found: RawBSONDocument, holder: RawBSONDocument
+) -> Entry:
     """The entry of `found`, whose records lie in `holder` (usually the same)."""
     kind = _kind(found)
     uuid = None if kind is Kind.VIEW else _uuid(holder)
@@ -80,6 +85,7 @@ def _entry(client: Client, database: str, found: RawBSONDocument, holder: RawBSO
         options=found["options"],
         id_index=_without_namespace(found["idIndex"]) if "idIndex" in found else None,
         indexes=() if kind is Kind.VIEW else _indexes(client, database, found["name"]),
+        search_indexes=search.of(database, found["name"]) if kind is Kind.COLLECTION else (),
     )
     return Entry(database, definition, "" if kind is Kind.VIEW else holder["name"], uuid)
 
@@ -132,7 +138,7 @@ class Size:
 
 def estimate(client: Client, entry: Entry) -> Size:
     """How much a stream holds, about. Raises pymongo's errors."""
-    if not entry.records_in:
+    if not entry.records_in or entry.definition.kind.is_of_accounts:
         return Size()
     stats = client[entry.database].command({"collStats": entry.records_in})
     # Of buckets the server counts what they hold, and says elsewhere how many there are.

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
-from pymongo import MongoClient
+from pymongo import MongoClient, ReadPreference
 from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidURI, OperationFailure, PyMongoError
 from pymongo.synchronous import monitor
 
-from drtool.errors import AuthenticationError, ConfigError, InstantMovedError, SourceError, UnreachableError
+from drtool.errors import (
+    AuthenticationError,
+    ConfigError,
+    InstantMovedError,
+    OplogTruncatedError,
+    SourceError,
+    UnreachableError,
+    WindowPassedError,
+)
 from drtool.sources.mongodb import uri as uris
+from drtool.sources.mongodb import wire
 
 Document = dict[str, Any]
 Client = MongoClient[Document]
@@ -26,15 +36,19 @@ RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument
 DECODED: CodecOptions[Document] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 
 UNAUTHORIZED = 13
-_AUTHENTICATION_FAILED = (18, 8000)  # 8000 is Atlas'
+_AUTHENTICATION_FAILED = (11, 18, 8000)  # 11 is of an X.509 certificate that no user has, 8000 Atlas'
+_POSITION_LOST = 136  # of a capped collection, which the oplog is: the server dropped what the cursor stood at
+_TIME_EXCEEDED = 50  # MaxTimeMSExpired
 _SELECTION_MS = 10_000
+_POLL_SECONDS = 0.005
 _URI_HINT = "User and password are percent-encoded in it: @ is %40, : is %3A, / is %2F."
 
+_WINDOW_PASSED = 239  # SnapshotTooOld
 _MOVED = {
     26: "a collection was dropped",
     43: "the server closed a cursor (a restart, or no reading for too long)",
     175: "a collection was dropped or renamed while it was read",
-    239: "the instant lies further back than the server keeps history (minSnapshotHistoryWindowInSeconds)",
+    _WINDOW_PASSED: "the instant lies further back than the server keeps history (minSnapshotHistoryWindowInSeconds)",
     246: "a collection was created, renamed or altered after the instant",
 }
 
@@ -49,15 +63,22 @@ def connect(uri: str) -> Client:
     """A client for `uri`; nothing is sent yet. Raises ``ConfigError`` where the URI cannot be one."""
     if not uri.startswith(("mongodb://", "mongodb+srv://")):
         raise ConfigError("a MongoDB URI begins with mongodb:// or mongodb+srv://", hint=_URI_HINT)
-    selection: dict[str, Any] = {}
+    added: dict[str, Any] = {}
     if "serverselectiontimeoutms" not in uris.options(uri):
-        selection["serverSelectionTimeoutMS"] = _SELECTION_MS
+        added["serverSelectionTimeoutMS"] = _SELECTION_MS
+    if (compressor := wire.compressor(uri)) is not None:
+        added["compressors"] = compressor
     with translated(uri):
         try:
-            return MongoClient(uri, appname="drtool", **selection)
+            return MongoClient(uri, appname="drtool", **added)
         except (ValueError, InvalidURI):
             # neither the text nor pymongo's words about it: parts of a password may be in them
             raise ConfigError("the MongoDB URI cannot be parsed", hint=_URI_HINT) from None
+        except OSError as error:
+            raise ConfigError(
+                f"{uris.shown(uri)}: a file that the URI names cannot be read: {error.filename}: {error.strerror}",
+                hint="tlsCAFile, tlsCertificateKeyFile and tlsCRLFile are PEM files on this host.",
+            ) from error
 
 
 @contextlib.contextmanager
@@ -71,7 +92,8 @@ def translated(uri: str, doing: str = "", *, at_instant: bool = False) -> Iterat
         yield
     except PyMongoError as error:
         if at_instant and isinstance(error, OperationFailure) and error.code in _MOVED:
-            raise InstantMovedError(f"{uris.shown(uri)}, {doing}: {_MOVED[error.code]}") from error
+            kind = WindowPassedError if error.code == _WINDOW_PASSED else InstantMovedError
+            raise kind(f"{uris.shown(uri)}, {doing}: {_MOVED[error.code]}") from error
         raise _translate(error, uri, doing) from error
 
 
@@ -80,15 +102,19 @@ def _translate(error: PyMongoError, uri: str, doing: str) -> SourceError | Confi
     text = f"{where}: {uris.redacted(_text(error), uri)}"
     if isinstance(error, OperationFailure):
         if error.code in _AUTHENTICATION_FAILED:
-            return AuthenticationError(text, hint="Check user, password and authSource in the source's URI.")
+            hint = "Check user, password (or certificate), authSource and authMechanism in the source's URI."
+            return AuthenticationError(text, hint=hint)
+        if error.code == _POSITION_LOST:
+            return OplogTruncatedError(text, hint="Give the server a larger oplog (replSetResizeOplog).")
         if error.code == UNAUTHORIZED:
             return AuthenticationError(text, hint="Grant the user the role `backup` to back up, `restore` to restore.")
+        if error.code == _TIME_EXCEEDED:
+            return SourceError(text, hint="Raise or remove the source's max_time, or read at a quieter time or member.")
         return SourceError(text)
     if isinstance(error, ConfigurationError):
         return ConfigError(text)
     if isinstance(error, ConnectionFailure):
-        hint = "Is the server running, and can this host reach it (host, port, firewall, TLS)?"
-        return UnreachableError(text, hint=hint)
+        return UnreachableError(text, hint=wire.hint(text, uri))
     return SourceError(text)
 
 
@@ -153,6 +179,21 @@ def inspect_deployment(client: Client) -> Deployment:
     return Deployment(version, "sharded" if hello.get("msg") == "isdbgrid" else "standalone", writable)
 
 
+def _discover(client: Client) -> None:
+    """Let the driver hear from all members, or fail to, before one is chosen.
+
+    It knows the set's members from the first that answers, and would choose among those that it has heard of by then:
+    the primary for ``secondaryPreferred``, often.
+    """
+    client.admin.command("hello", read_preference=client.read_preference)
+    deadline = time.monotonic() + client.options.server_selection_timeout
+    while client.read_preference != ReadPreference.PRIMARY and time.monotonic() < deadline:
+        members = client.topology_description.server_descriptions().values()
+        if all(member.is_server_type_known or member.error is not None for member in members):
+            return
+        time.sleep(_POLL_SECONDS)
+
+
 def _set_id(client: Client) -> str:
     try:
         config = client.admin.command("replSetGetConfig", read_preference=client.read_preference)["config"]
@@ -172,6 +213,7 @@ def pin(uri: str) -> tuple[Client, Deployment, str]:
     client = connect(uri)
     try:
         with translated(uri):
+            _discover(client)
             found = inspect_deployment(client)
     except BaseException:
         client.close()

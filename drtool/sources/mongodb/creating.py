@@ -33,6 +33,26 @@ def has_marker(client: Client, database: str, marker: str) -> bool:
     return client[database][MARKER_COLLECTION].find_one({"_id": marker}) is not None
 
 
+def note_made(client: Client, database: str, marker: str, collection: str) -> None:
+    """Write down beside the marker that a replay is about to make this, which the plan does not name."""
+    client[database][MARKER_COLLECTION].update_one({"_id": marker}, {"$addToSet": {"made": collection}}, upsert=True)
+
+
+def drop_made(client: Client, database: str, marker: str) -> None:
+    """Drop what `note_made` wrote down."""
+    found = client[database][MARKER_COLLECTION].find_one({"_id": marker})
+    for name in (found or {}).get("made", ()):
+        remove(client, database, name)
+
+
+def remove(client: Client, database: str, collection: str) -> None:
+    """Drop it; ``system.js``, which cannot be dropped, is emptied."""
+    if collection == "system.js":
+        client[database][collection].delete_many({})
+    else:
+        client[database].drop_collection(collection)
+
+
 def create(client: Client, placed: Placed) -> None:
     """Make the collection or view in place of what bears its name. Raises pymongo's errors."""
     database = client[placed.database]

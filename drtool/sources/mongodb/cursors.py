@@ -7,7 +7,6 @@ lock; several readers at once do gain.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -15,15 +14,14 @@ from bson.binary import UUID_SUBTYPE, Binary
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
-from pymongo.client_session import ClientSession
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure
 
 from drtool.errors import InstantMovedError, SourceError
 from drtool.sources.base import WHOLE, KeyRange
 from drtool.sources.mongodb.batches import Batch
 from drtool.sources.mongodb.connection import RAW, UNAUTHORIZED, Client, Document, translated
 from drtool.sources.mongodb.keys import MAX_KEY, bound, find_element, int32
-from drtool.sources.mongodb.sessions import Sessions
+from drtool.sources.mongodb.sessions import Session, Sessions
 
 BATCH_BYTES = 1_500_000
 _FIRST_BATCH = 500
@@ -75,6 +73,11 @@ class Reader:
             command = {"hint": {"_id": 1}, "filter": RawBSONDocument(bound(MAX_KEY), RAW)}
             yield from self._read(collection, command, self._concern(), at_instant=self.instant is not None)
 
+    def defined_in(self, database: str, collection: Collection) -> Iterator[Batch]:
+        """Those users or roles that belong to `database`, in ``_id`` order."""
+        command: Document = {"filter": {"db": database}, "hint": {"_id": 1}}
+        return self._read(collection, command, self._concern(), at_instant=self.instant is not None)
+
     def in_natural_order(self, collection: Collection) -> Iterator[Batch]:
         """All records as they lie."""
         return self._read(collection, {"hint": {"$natural": 1}}, self._concern(), at_instant=self.instant is not None)
@@ -83,6 +86,19 @@ class Reader:
         """All records as they lie in a majority-committed state not older than `after`: for what has no history."""
         concern: Document = {"level": "majority", "afterClusterTime": after}
         return self._read(collection, {"hint": {"$natural": 1}}, concern, at_instant=False)
+
+    def in_oplog(
+        self, after: Timestamp, through: Timestamp, only: Document | None = None, fields: Document | None = None
+    ) -> Iterator[Batch]:
+        """The majority-committed entries of the oplog with `after` < ts <= `through`, in order.
+
+        `only` is a filter and `fields` a projection. Whether the oplog reaches back that far is for the caller to see
+        to (``oplog.reading``).
+        """
+        command: Document = {"filter": {"ts": {"$gt": after, "$lte": through}, **(only or {})}}
+        if fields is not None:
+            command["projection"] = fields
+        return self._read(Collection("local", "oplog.rs"), command, {"level": "majority"}, at_instant=False)
 
     def _concern(self) -> Document | None:
         return None if self.instant is None else {"level": "snapshot", "atClusterTime": self.instant}
@@ -102,40 +118,41 @@ class Reader:
             if at_instant and not reply.at_instant:
                 # the one sign that there is no such collection any more: no error, no documents, no time
                 raise InstantMovedError(f"{collection}: it was dropped or renamed after the instant")
+            cursor = reply.cursor
+            self.sessions.opened(cursor, collection.database, reply.collection)
             try:
                 while True:
+                    if not self.sessions.received(len(reply.batch.raw)):
+                        raise SourceError(f"reading {collection} was cancelled")
                     if reply.batch.start < reply.batch.end:
                         yield reply.batch
                     if reply.cursor == 0:
                         return
                     reply = self._get_more(collection.database, reply, session)
             finally:
-                if reply.cursor != 0:
-                    self._kill(collection.database, reply, session)
+                if reply.cursor == 0:
+                    self.sessions.exhausted(cursor)
+                else:
+                    self.sessions.kill(cursor)
 
-    def _find(self, collection: Collection, command: Document, session: ClientSession) -> _Reply:
-        options = {**command, "batchSize": _FIRST_BATCH, "noCursorTimeout": True}
+    def _find(self, collection: Collection, command: Document, session: Session) -> _Reply:
+        options = {**command, **self.sessions.restraint.options, "batchSize": _FIRST_BATCH, "noCursorTimeout": True}
         database = self.client[collection.database]
         if self._by_uuid and collection.uuid is not None:
             by_uuid = {"find": Binary(collection.uuid, UUID_SUBTYPE), **options}
             try:
-                return _Reply.parse(database.command(by_uuid, session=session, codec_options=RAW), _FIRST_BATCH)
+                return _Reply.parse(session.command(database, by_uuid), _FIRST_BATCH)
             except OperationFailure as error:
                 if error.code != UNAUTHORIZED:
                     raise
                 self._by_uuid = False
         by_name = {"find": collection.name, **options}
-        return _Reply.parse(database.command(by_name, session=session, codec_options=RAW), _FIRST_BATCH)
+        return _Reply.parse(session.command(database, by_name), _FIRST_BATCH)
 
-    def _get_more(self, database: str, last: _Reply, session: ClientSession) -> _Reply:
+    def _get_more(self, database: str, last: _Reply, session: Session) -> _Reply:
         size = last.next_size()
         command = {"getMore": Int64(last.cursor), "collection": last.collection, "batchSize": size}
-        return _Reply.parse(self.client[database].command(command, session=session, codec_options=RAW), size)
-
-    def _kill(self, database: str, reply: _Reply, session: ClientSession) -> None:
-        command = {"killCursors": reply.collection, "cursors": [Int64(reply.cursor)]}
-        with contextlib.suppress(PyMongoError):  # it may be gone already, or the server; it ends with the session too
-            self.client[database].command(command, session=session)
+        return _Reply.parse(session.command(self.client[database], command), size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Definitions: what a collection or view is besides its records, as BSON bytes.
 
-``{name, kind, uuid, options, idIndex, indexes}``: `options` and the index specifications are the server's own
-documents, byte for byte (without the field ``ns`` of old servers); indexes are sorted by name; `idIndex` is missing
-where there is none.
+``{name, kind, uuid, options, idIndex, indexes, searchIndexes}``: `options` and the index specifications are the
+server's own documents, byte for byte (without the field ``ns`` of old servers); indexes are sorted by name; `idIndex`
+and `searchIndexes` are missing where there is none. The options of users and roles are those of ``accounts``.
 """
 
 from __future__ import annotations
@@ -34,6 +34,14 @@ class Kind(StrEnum):
     CAPPED = "capped"
     VIEW = "view"
     SYSTEM_JS = "system.js"
+    USERS = "users"
+    ROLES = "roles"
+    OPLOG = "oplog"
+
+    @property
+    def is_of_accounts(self) -> bool:
+        """Users or roles (``accounts``)?"""
+        return self in (Kind.USERS, Kind.ROLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,7 @@ class Definition:
     options: RawBSONDocument
     id_index: RawBSONDocument | None
     indexes: tuple[RawBSONDocument, ...]
+    search_indexes: tuple[RawBSONDocument, ...] = ()
 
     def encode(self) -> bytes:
         """As bytes; equal definitions give equal bytes."""
@@ -54,6 +63,8 @@ class Definition:
         if self.id_index is not None:
             document["idIndex"] = self.id_index
         document["indexes"] = sorted(self.indexes, key=lambda spec: str(spec["name"]))
+        if self.search_indexes:
+            document["searchIndexes"] = self.search_indexes
         return bson.encode(document)
 
     @classmethod
@@ -67,6 +78,7 @@ class Definition:
             options=found["options"],
             id_index=found.get("idIndex"),
             indexes=tuple(found["indexes"]),
+            search_indexes=tuple(found.get("searchIndexes", ())),
         )
 
     @property
@@ -148,12 +160,16 @@ def _collect_sources(value: Any, found: set[str]) -> None:
 def describe(data: bytes) -> Mapping[str, Any]:
     """A definition as JSON values (MongoDB's extended JSON where JSON has no such type)."""
     definition = Definition.decode(data)
+    options = decoded(definition.options)
+    if definition.kind.is_of_accounts:
+        options["members"] = sorted(options["members"])  # without their digests
     return {
         "name": definition.name,
         "kind": str(definition.kind),
         "uuid": definition.uuid,
-        "options": _as_json(decoded(definition.options)),
+        "options": _as_json(options),
         "indexes": [_as_json(decoded(spec)) for spec in definition.indexes],
+        "search_indexes": [_as_json(decoded(spec)) for spec in definition.search_indexes],
     }
 
 
@@ -164,11 +180,14 @@ def _as_json(document: Document) -> Any:
 def differences(expected: bytes, actual: bytes) -> Sequence[str]:
     """In what two definitions differ, as sentences, apart from what legitimately differs after a restore.
 
-    That is the UUID, the names' database, format versions of indexes, and the collation library's version.
+    That is the UUID, the names' database, format versions of indexes, the collation library's version, and search
+    indexes, which few servers have. Of users and roles the records say everything.
     """
     wanted, found = Definition.decode(expected), Definition.decode(actual)
     if wanted.kind is not found.kind:
         return [f"{wanted.name}: is a {found.kind}, was a {wanted.kind}"]
+    if wanted.kind.is_of_accounts:
+        return []
     sentences = _compare("option", wanted.name, _options(wanted), _options(found))
     return sentences + _compare("index", wanted.name, _indexes(wanted), _indexes(found))
 

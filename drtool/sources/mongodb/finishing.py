@@ -9,6 +9,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
 
 from drtool.errors import IncompleteRestoreError
+from drtool.sources.mongodb import search
 from drtool.sources.mongodb.connection import Client, Document
 from drtool.sources.mongodb.creating import create
 from drtool.sources.mongodb.definitions import Definition, Kind, decoded
@@ -21,7 +22,7 @@ _SIMPLE = {"locale": "simple"}
 
 
 def finish(client: Client, placed: Sequence[Placed], progress: Callable[[str], None]) -> None:
-    """Make the target complete. May be repeated.
+    """Make the target's collections and views complete. May be repeated.
 
     Raises ``IncompleteRestoreError`` where an index cannot be built over the records, and pymongo's errors.
     """
@@ -30,10 +31,24 @@ def finish(client: Client, placed: Sequence[Placed], progress: Callable[[str], N
         for each in pool.map(lambda each: _build_lasting(client, each), collections):
             if each.definition.indexes:
                 progress(f"{each.item.name}: indexes built")
+    for each in collections:
+        _build_search(client, each, progress)
     for view in in_order_of_views(placed):
         create(client, view)
     for each in collections:
         _let_expire(client, each)
+
+
+def _build_search(client: Client, placed: Placed, progress: Callable[[str], None]) -> None:
+    indexes = placed.definition.search_indexes
+    if indexes and not search.create(client, placed.database, placed.collection, indexes):
+        progress(without_search(placed))
+
+
+def without_search(placed: Placed) -> str:
+    """That a server without Atlas Search does not get these indexes, as a sentence."""
+    names = ", ".join(str(spec["name"]) for spec in placed.definition.search_indexes)
+    return f"{placed.item.name}: search indexes not restored, this server has none: {names}"
 
 
 def expires(definition: Definition) -> bool:

@@ -49,7 +49,7 @@ def freeze(client: Client, deployment: Deployment, list_entries: Callable[[], Se
             if deployment.has_instants:
                 listed = last_applied(client)
                 replay_from = _replay_from(client, listed)
-                instant, term = _majority_point(client, listed)
+                instant, term = majority_point(client, listed)
                 point = {
                     "cluster_time": _pair(instant),
                     "replay_from": _pair(replay_from),
@@ -130,7 +130,7 @@ def _replay_from(client: Client, now: Timestamp) -> Timestamp:
     return min([*starts, now])
 
 
-def _majority_point(client: Client, not_before: Timestamp) -> tuple[Timestamp, int]:
+def majority_point(client: Client, not_before: Timestamp) -> tuple[Timestamp, int]:
     """The majority commit point, and its term, once it is not before the time given.
 
     Raises ``SourceError`` where it stays behind.

@@ -34,7 +34,7 @@ _TIMESTAMP = 0x11
 _LENIENT = DECODED.with_options(unicode_decode_error_handler="replace")
 #: A timestamp of zeros at any depth, or something that looks like one. A name may hold the byte 0x11 too; then the
 #: match begins there. (Without that exclusion a long run of 0x11 would take quadratic time.)
-_EMPTY_TIMESTAMP = re.compile(rb"\x11[^\x00\x11]*\x00{9}")
+EMPTY_TIMESTAMP = re.compile(rb"\x11[^\x00\x11]*\x00{9}")
 
 
 def load(client: Client, deployment: Deployment, placed: Placed, chunks: Iterable[bytes]) -> Loaded:
@@ -82,7 +82,7 @@ class _Loader:
         """Write the records of one chunk."""
         documents = split_documents(chunk)
         emptied: frozenset[bytes] = frozenset()
-        if _EMPTY_TIMESTAMP.search(chunk) is not None:
+        if EMPTY_TIMESTAMP.search(chunk) is not None:
             emptied = frozenset(filter(has_empty_timestamp, documents))
         altered = frozenset() if self.keeps_empty_timestamps else emptied
         self._check_can_be_put_back(altered)

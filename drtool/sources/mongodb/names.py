@@ -13,6 +13,10 @@ INTERNAL_DATABASES = ("admin", "local", "config")
 #: Where a restore leaves its marker (in each database that it writes to).
 MARKER_COLLECTION = "drtool_restore"
 BUCKETS = "system.buckets."
+#: What follows the database's name in the streams of its users and of its roles (servers allow no collection a ``$``).
+USERS, ROLES = "$users", "$roles"
+#: Where users are defined who prove themselves elsewhere (X.509, LDAP, Kerberos).
+EXTERNAL = "$external"
 #: What the server allows, in bytes: a name with its database, and a database's name.
 LONGEST_NAMESPACE = 255
 LONGEST_DATABASE = 63
@@ -24,20 +28,37 @@ def split(namespace: str) -> tuple[str, str]:
     return database, collection
 
 
+def is_of_accounts(namespace: str) -> bool:
+    """Is it a stream of users or roles?"""
+    return split(namespace)[1] in (USERS, ROLES)
+
+
+def names_accounts(pattern: str) -> bool:
+    """Does a pattern mean users and roles in particular (``app.$users``, ``*.$*``)?"""
+    return split(pattern)[1].startswith("$")
+
+
 def matches(namespace: str, pattern: str) -> bool:
-    """Does it answer to ``db``, ``db.collection`` or a glob of either?"""
+    """Does it answer to ``db``, ``db.collection`` or a glob of either? ``db.*`` does not reach users and roles."""
     database, _ = split(namespace)
     if "." in pattern:
+        if is_of_accounts(namespace) and not names_accounts(pattern):
+            return False
         return namespace == pattern or fnmatchcase(namespace, pattern)
     return database == pattern or fnmatchcase(database, pattern)
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a source backs up: `databases` by name (none: all of applications), less what `exclude` matches."""
+    """What a source backs up: `databases` by name (none: all of applications), less what `exclude` matches.
+
+    `users` is ``all``, ``databases`` (users and roles defined in those) or ``none``; if not said, it is ``databases``
+    where databases are named, else ``all``.
+    """
 
     databases: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    users: str | None = None
 
     def __post_init__(self) -> None:
         """Raises ``ConfigError`` for a database that cannot be backed up this way."""
@@ -57,9 +78,24 @@ class Selection:
             return False
         return not any(matches(namespace, pattern) for pattern in self.exclude)
 
+    def takes_accounts(self, namespace: str) -> bool:
+        """Is this stream of users or roles backed up?"""
+        database, _ = split(namespace)
+        scope = self.users or ("databases" if self.databases else "all")
+        if scope == "none" or any(matches(namespace, pattern) for pattern in self.exclude):
+            return False
+        if scope == "all":
+            return True
+        return database in self.databases if self.databases else database not in (*INTERNAL_DATABASES, EXTERNAL)
+
 
 def beside(namespace: str, suffix: str) -> str:
-    """The name under which it is restored beside the original: ``app.users`` → ``app_<suffix>.users``."""
+    """The name under which it is restored beside the original: ``app.users`` → ``app_<suffix>.users``.
+
+    Users and roles keep theirs: the databases that they name do not change with it.
+    """
+    if is_of_accounts(namespace):
+        return namespace
     database, collection = split(namespace)
     room = LONGEST_DATABASE - len(suffix.encode()) - 1
     shortened = database.encode()[:room].decode(errors="ignore")
@@ -70,13 +106,17 @@ def rename(namespace: str, old: str, new: str) -> str | None:
     """Its name after ``old=new``: databases, collections, or globs with one ``*`` on each side; None where it does
     not apply.
 
-    Raises ``UsageError`` for a pair that has no meaning.
+    Raises ``UsageError`` for a pair that has no meaning, such as one that renames users or roles.
     """
     if ("." in old) != ("." in new):
         raise UsageError(f"{old}={new}: either both sides name a database or both a collection")
     if old.count("*") != new.count("*") or old.count("*") > 1:
         raise UsageError(f"{old}={new}: a pattern has one * on each side")
     database, collection = split(namespace)
+    if is_of_accounts(namespace):
+        if names_accounts(old) and matches(namespace, old):
+            raise UsageError(f"{old}={new}: users and roles keep their database")
+        return None
     if "." not in old:
         renamed = _replace(database, old, new)
         return None if renamed is None else f"{renamed}.{collection}"

@@ -38,6 +38,11 @@ class Placed:
         return split(self.item.name)[1]
 
     @property
+    def is_of_accounts(self) -> bool:
+        """Users or roles?"""
+        return self.definition.kind.is_of_accounts
+
+    @property
     def records_in(self) -> str:
         """The collection that takes the records (a time series' bucket collection)."""
         return (BUCKETS if self.definition.kind is Kind.TIMESERIES else "") + self.collection
@@ -58,6 +63,10 @@ def place(plan: RestorePlan) -> list[Placed]:
                 hint="Choose a shorter one with --rename.",
             )
         definition = Definition.decode(item.stream.definition)
+        if definition.kind.is_of_accounts and item.name != item.stream.name:
+            raise UsageError(
+                f"{item.stream.name} cannot be restored as {item.name}: users and roles keep their database"
+            )
         if definition.kind is Kind.VIEW:
             _check_sources(definition, item.name, names)
         placed.append(Placed(item, definition.renamed(names)))

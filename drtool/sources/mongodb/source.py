@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from drtool.errors import ConfigError
-from drtool.sources.base import Consistency, Probe, Sandbox, StreamDigest, StreamInfo
-from drtool.sources.mongodb import definitions, names
+from drtool.sources.bandwidth import Bandwidth
+from drtool.sources.base import Consistency, Exporter, ExportPlace, Lack, Probe, Sandbox, StreamDigest, StreamInfo
+from drtool.sources.mongodb import accounts, definitions, names, roles
 from drtool.sources.mongodb import uri as uris
 from drtool.sources.mongodb.catalogue import Entry, database_names, list_catalogue
 from drtool.sources.mongodb.connection import Client, Deployment, connect, pin, translated
+from drtool.sources.mongodb.exporting import ArchiveExporter, DirectoryExporter
 from drtool.sources.mongodb.freezing import freeze
+from drtool.sources.mongodb.lacking import find_lacks, unseen
+from drtool.sources.mongodb.oplog.archiving import MongoLog
 from drtool.sources.mongodb.sandbox import sandbox, sandbox_program
+from drtool.sources.mongodb.sessions import NO_RESTRAINT, Restraint
 from drtool.sources.mongodb.splitting import PART_BYTES
 from drtool.sources.mongodb.target import MongoTarget
 from drtool.sources.mongodb.view import MongoView
@@ -64,6 +69,18 @@ class Settings(Protocol):
         """``db``, ``db.collection`` or globs."""
 
     @property
+    def users(self) -> str | None:
+        """Which users and roles to back up: ``all``, ``databases``, ``none``."""
+
+    @property
+    def max_time(self) -> float | None:
+        """The longest that a query may take of the server's time, in seconds."""
+
+    @property
+    def bandwidth(self) -> int | None:
+        """The most to read, in bytes per second."""
+
+    @property
     def mongod(self) -> Path | str | None:
         """The mongod for sandboxes."""
 
@@ -84,14 +101,17 @@ class MongoSource:
         uri: str,
         databases: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        users: str | None = None,
         read_uri: str | None = None,
+        restraint: Restraint = NO_RESTRAINT,
         mongod: Path | str | None = None,
         part_bytes: int = PART_BYTES,
     ) -> None:
         self.name = name
         self._uri, self._read_uri, self._mongod = uri, read_uri, None if mongod is None else Path(mongod)
-        self._selection = names.Selection(tuple(databases), tuple(exclude))
+        self._selection = names.Selection(tuple(databases), tuple(exclude), users)
         self._part_bytes = part_bytes
+        self._restraint = restraint
 
     @classmethod
     def from_settings(cls, name: str, settings: Settings) -> MongoSource:
@@ -101,7 +121,12 @@ class MongoSource:
             uri=settings.uri.reveal(),
             databases=tuple(settings.databases),
             exclude=tuple(settings.exclude),
+            users=settings.users,
             read_uri=None if settings.read_uri is None else settings.read_uri.reveal(),
+            restraint=Restraint(
+                max_time=settings.max_time,
+                bandwidth=None if settings.bandwidth is None else Bandwidth(settings.bandwidth),
+            ),
             mongod=settings.mongod,
         )
 
@@ -110,15 +135,31 @@ class MongoSource:
         client, found, uri = self._pinned()
         with client, translated(uri, "listing databases"):
             existing = set(database_names(client))
+            about_users = _about_users(client, self._selection)
+            missing = (*_missing(self._selection, existing), *unseen(client, self._selection))
         consistency = Consistency.EXACT if found.has_instants else Consistency.FUZZY
-        warnings = (*_why_fuzzy(found), *_missing(self._selection, existing))
+        warnings = (*_why_fuzzy(found), *missing, *about_users)
         return Probe(self.type, found.version, found.topology, found.identity, consistency, warnings)
+
+    def lacks(self) -> Sequence[Lack]:
+        """See ``Source.lacks``. Each is found by trying."""
+        client, deployment, uri = self._pinned()
+        with client, translated(uri, "trying what the account may do"):
+            return find_lacks(client, deployment, self._selection)
+
+    def roles(self) -> Mapping[str, str]:
+        """See ``Source.roles``: for mongosh."""
+        return roles.commands(self._selection.databases, users=self._selection.users != "none")
 
     def prepare(self, previous: Mapping[str, Any] | None) -> MongoPrepared:  # noqa: ARG002 - every read is a full one
         """See ``Source.prepare``."""
         client, deployment, uri = self._pinned()
         client.close()
-        return MongoPrepared(deployment, uri, self._selection, self._part_bytes)
+        return MongoPrepared(deployment, uri, self._selection, self._part_bytes, self._restraint)
+
+    def log(self) -> MongoLog:
+        """See ``Source.log``."""
+        return MongoLog(self._pinned)
 
     def name_of_restored(self, stream: str, suffix: str) -> str:
         """``app.users`` → ``app_<suffix>.users``."""
@@ -131,6 +172,12 @@ class MongoSource:
     def rename(self, stream: str, old: str, new: str) -> str | None:
         """See ``Source.rename``."""
         return names.rename(stream, old, new)
+
+    def left_out(
+        self, streams: Mapping[str, str], *, only: Sequence[str], users: bool | None, elsewhere: bool
+    ) -> Mapping[str, str]:
+        """See ``Source.left_out``."""
+        return accounts.left_out(streams, only, users, elsewhere=elsewhere)
 
     def target(self, uri: str | None) -> MongoTarget:
         """See ``Source.target``."""
@@ -156,6 +203,13 @@ class MongoSource:
         """The MD5 that dbHash gives: over all records in ``_id`` order. A capped collection is not read in that
         order."""
         return md5(usedforsecurity=False) if definitions.Definition.decode(definition).keyed else None
+
+    def exporter(self, place: ExportPlace) -> Exporter:
+        """mongorestore's directory or archive."""
+        if place.directory is not None:
+            return DirectoryExporter(place.directory, place.version, place.shown)
+        assert place.archive is not None
+        return ArchiveExporter(place.archive, place.version, place.shown)
 
     def close(self) -> None:
         """Nothing is held between calls."""
@@ -183,31 +237,51 @@ class MongoSource:
 class MongoPrepared:
     """A source that is ready to fix its instant (``drtool.sources.base.Prepared``)."""
 
-    def __init__(self, deployment: Deployment, uri: str, selection: names.Selection, part_bytes: int) -> None:
+    def __init__(
+        self, deployment: Deployment, uri: str, selection: names.Selection, part_bytes: int, restraint: Restraint
+    ) -> None:
         self._deployment, self._uri = deployment, uri
-        self._selection, self._part_bytes = selection, part_bytes
+        self._selection, self._part_bytes, self._restraint = selection, part_bytes, restraint
 
     def freeze(self) -> MongoView:
         """See ``Prepared.freeze``."""
         client = connect(self._uri)
-        list_now = partial(_list, client, self._selection)
         try:
             with translated(self._uri, "fixing an instant"):
+                with_accounts = self._selection.users != "none" and not accounts.why_unreadable(client)
+                list_now = partial(_list, client, self._selection, with_accounts)
                 frozen = freeze(client, self._deployment, list_now)
         except BaseException:
             client.close()
             raise
         missing = _missing(self._selection, {entry.database for entry in frozen.entries})
         warnings = (*_why_fuzzy(self._deployment), *missing)
-        return MongoView(client, self._uri, frozen, list_now, part_bytes=self._part_bytes, warnings=warnings)
+        return MongoView(
+            client,
+            self._uri,
+            frozen,
+            list_now,
+            part_bytes=self._part_bytes,
+            warnings=warnings,
+            restraint=self._restraint,
+        )
 
     def close(self) -> None:
         """Nothing is held: each view has a connection of its own."""
 
 
-def _list(client: Client, selection: names.Selection) -> Sequence[Entry]:
+def _list(client: Client, selection: names.Selection, with_accounts: bool) -> Sequence[Entry]:
     databases = selection.of([] if selection.databases else database_names(client))
-    return list_catalogue(client, databases, selection.takes)
+    found = list_catalogue(client, databases, selection.takes)
+    return [*found, *accounts.list_accounts(client, selection.takes_accounts)] if with_accounts else found
+
+
+def _about_users(client: Client, selection: names.Selection) -> list[str]:
+    """What a backup lacks of users and roles without anybody having said so."""
+    if selection.users == "none":
+        return []
+    sentence = accounts.why_unreadable(client) or accounts.left_behind(client, selection)
+    return [sentence] if sentence else []
 
 
 def _why_fuzzy(deployment: Deployment) -> list[str]:

@@ -12,17 +12,20 @@ from drtool.sources.base import WHOLE, KeyRange
 from drtool.sources.mongodb.connection import RAW, UNAUTHORIZED, Client, Document
 from drtool.sources.mongodb.cursors import Collection
 from drtool.sources.mongodb.keys import key_of
+from drtool.sources.mongodb.sessions import NO_RESTRAINT, Restraint
 
 #: A part is worth a reader of its own from this size on.
 PART_BYTES = 64 * 1024 * 1024
 _SAMPLES_PER_PART = 32
 
 
-def split(client: Client, collection: Collection, parts: int) -> Sequence[KeyRange]:
+def split(
+    client: Client, collection: Collection, parts: int, restraint: Restraint = NO_RESTRAINT
+) -> Sequence[KeyRange]:
     """At most `parts` ranges of about the same number of records. Raises pymongo's errors."""
     if parts <= 1:
         return [WHOLE]
-    sample = _sample(client, collection, parts * _SAMPLES_PER_PART)
+    sample = _sample(client, collection, parts * _SAMPLES_PER_PART, restraint)
     bounds: list[bytes] = []
     for number in range(1, parts):
         at = number * len(sample) // parts
@@ -33,10 +36,12 @@ def split(client: Client, collection: Collection, parts: int) -> Sequence[KeyRan
     return [KeyRange(lower, upper) for lower, upper in zip(lowers, uppers, strict=True)]
 
 
-def _sample(client: Client, collection: Collection, size: int) -> list[bytes]:
+def _sample(client: Client, collection: Collection, size: int, restraint: Restraint) -> list[bytes]:
     """Keys of random records in the server's order; none where the user may not sample."""
     pipeline: list[Document] = [{"$sample": {"size": size}}, {"$project": {"_id": 1}}, {"$sort": {"_id": 1}}]
-    command = {"aggregate": collection.name, "pipeline": pipeline, "cursor": {"batchSize": size}}
+    # one more than there can be: a batch that is just full would leave the cursor open
+    cursor = {"batchSize": size + 1}
+    command = {"aggregate": collection.name, "pipeline": pipeline, "cursor": cursor, **restraint.options}
     try:
         reply = client[collection.database].command(command, codec_options=RAW)
     except OperationFailure as error:

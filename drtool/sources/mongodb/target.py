@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from drtool.errors import SourceError, TargetNotEmptyError
-from drtool.sources.base import Inspection, Loaded, RestoreItem, RestorePlan
+from drtool.sources.base import Inspection, Loaded, Replayed, RestoreItem, RestorePlan, Stop
+from drtool.sources.mongodb import granting
 from drtool.sources.mongodb import uri as uris
+from drtool.sources.mongodb.accounts import list_accounts
 from drtool.sources.mongodb.catalogue import Entry, list_catalogue
 from drtool.sources.mongodb.connection import Client, Deployment, connect, inspect_deployment, pin, translated
-from drtool.sources.mongodb.creating import create, has_marker, leave_marker, remove_marker
+from drtool.sources.mongodb.creating import create, drop_made, has_marker, leave_marker, remove_marker
 from drtool.sources.mongodb.definitions import Definition, Kind
-from drtool.sources.mongodb.finishing import expires, finish
+from drtool.sources.mongodb.finishing import expires, finish, without_search
 from drtool.sources.mongodb.freezing import freeze
-from drtool.sources.mongodb.loading import load
-from drtool.sources.mongodb.names import MARKER_COLLECTION, split
+from drtool.sources.mongodb.loading import load, split_documents
+from drtool.sources.mongodb.names import MARKER_COLLECTION, is_of_accounts, split
+from drtool.sources.mongodb.oplog.replaying.running import Outcome, replay
 from drtool.sources.mongodb.planning import Placed, check_version, place
+from drtool.sources.mongodb.search import Search, SearchIndexes
 from drtool.sources.mongodb.view import MongoView
 
 
@@ -24,7 +29,7 @@ class MongoTarget:
 
     On a replica set every write waits for the majority: that paces the load to the secondaries, a failover loses
     nothing of it, and with two writers it costs little. The marker is a document in `drtool_restore` of each
-    database written to.
+    database written to. Users and roles are kept until `finish`, so that nobody logs in before the data is there.
     """
 
     def __init__(self, uri: str) -> None:
@@ -32,9 +37,12 @@ class MongoTarget:
         self._client: Client = connect(uri)
         self._known: Deployment | None = None
         self._placed: dict[str, Placed] = {}
+        self._held: dict[str, list[bytes]] = {}
+        self._outcome: Outcome | None = None
 
     def inspect(self, plan: RestorePlan) -> Inspection:
-        """What stands in the way: collections of the plan's names, anything in a database that is to be new.
+        """What stands in the way: collections of the plan's names, anything in a database that is to be new, users and
+        roles that are not the plan's.
 
         Raises ``SourceError`` where the target cannot take the plan.
         """
@@ -43,19 +51,30 @@ class MongoTarget:
         if not deployment.writable and deployment.topology == "replica-set":
             raise SourceError(f"{uris.shown(self._uri)} is not the primary and takes no writes")
         check_version(placed, deployment.version)
-        notes = (*self._unfinished(plan.marker, placed), *_notes(placed))
-        return Inspection(uris.shown(self._uri), tuple(self._in_the_way(plan.marker, placed)), notes)
+        with translated(self._uri, "looking at users and roles"):
+            granting.check_takes_accounts(self._client, uris.shown(self._uri), _accounts(placed))
+            lacking = tuple(granting.lacking(self._client, _accounts(placed)))
+        notes = (*self._unfinished(plan.marker, placed), *_notes(placed), *self._without_search(placed), *lacking)
+        occupied = (*self._in_the_way(plan.marker, placed), *self._others(placed))
+        return Inspection(uris.shown(self._uri), occupied, notes)
 
     def begin(self, plan: RestorePlan) -> None:
-        """See ``Target.begin``. What an earlier attempt of the same restore left is dropped."""
+        """See ``Target.begin``. What an earlier attempt of the same restore left is dropped. Users and roles are never
+        replaced."""
         placed = place(plan)
         check_version(placed, self._deployment().version)
+        self._refuse(self._others(placed))
         if not plan.replace:
-            self._refuse_occupied(plan.marker, placed)
+            self._refuse(self._in_the_way(plan.marker, placed))
+        self._outcome = None
         with translated(self._uri, "creating collections"):
+            for database in _by_database(placed):
+                drop_made(self._client, database, plan.marker)
             leave_marker(self._client, _by_database(placed), plan.marker)
             for each in placed:
-                if each.definition.kind is Kind.VIEW:
+                if each.is_of_accounts:
+                    self._held[each.item.name] = []
+                elif each.definition.kind is Kind.VIEW:
                     self._client[each.database].drop_collection(each.collection)
                 else:
                     create(self._client, each)
@@ -66,25 +85,50 @@ class MongoTarget:
         if not item.stream.has_records:
             return Loaded(0, 0)
         placed = self._placed.get(item.name) or Placed(item, Definition.decode(item.stream.definition))
+        if placed.is_of_accounts:
+            return self._hold(item.name, chunks)
         deployment = self._deployment()
         with translated(self._uri, f"writing {item.name}"):
             return load(self._client, deployment, placed, chunks)
 
+    def replay(
+        self, plan: RestorePlan, since: Mapping[str, Any], entries: Iterable[bytes], stop: Stop | None
+    ) -> Replayed:
+        """See ``Target.replay``. `entries` are oplog entries back to back.
+
+        Where the records are of different instants, `since` is the point of the oldest, and ``overlay_until`` in it
+        ([seconds, increment]) the instant of the newest, to which the plan's definitions belong: up to there commands
+        are passed over, and an update of a record that is not there is none. After it, that is an error.
+        Users and roles stay as they were in the snapshot. Raises ``OplogTruncatedError`` for a transaction that begins
+        before `entries`, ``IncompleteRestoreError`` for what does not fit the records, ``SourceError`` for what cannot
+        be done again.
+        """
+        deployment = self._deployment()
+        with translated(self._uri, "replaying the oplog"):
+            self._outcome = replay(self._client, deployment, plan, since, entries, stop)
+        return self._outcome.replayed
+
     def finish(self, plan: RestorePlan, progress: Callable[[str], None]) -> None:
         """See ``Target.finish``."""
-        placed = place(plan)
+        outcome = self._outcome
+        placed = place(plan if outcome is None else outcome.plan)
+        databases = _by_database(placed) if outcome is None else outcome.databases
+        with translated(self._uri, "restoring users and roles"):
+            granting.merge(self._client, self._deployment(), _accounts(placed), self._held, progress)
         with translated(self._uri, "building indexes and views"):
-            finish(self._client, placed, progress)
-            remove_marker(self._client, _by_database(placed), plan.marker)
+            finish(self._client, [each for each in placed if not each.is_of_accounts], progress)
+            remove_marker(self._client, databases, plan.marker)
 
     def read_back(self, plan: RestorePlan) -> MongoView:
         """See ``Target.read_back``."""
         original = {item.name: item.stream.name for item in plan.items}
-        databases = sorted({split(name)[0] for name in original})
+        databases = sorted({split(name)[0] for name in original if not is_of_accounts(name)})
+        has_accounts = any(map(is_of_accounts, original))
         client, deployment, uri = pin(self._uri)
 
         def list_entries() -> Sequence[Entry]:
-            return list_catalogue(client, databases, original.__contains__)
+            accounts = list_accounts(client, original.__contains__) if has_accounts else []
+            return [*list_catalogue(client, databases, original.__contains__), *accounts]
 
         try:
             with translated(uri, "fixing an instant"):
@@ -115,8 +159,25 @@ class MongoTarget:
                 self._known = inspect_deployment(self._client)
         return self._known
 
-    def _refuse_occupied(self, marker: str, placed: Sequence[Placed]) -> None:
-        occupied = list(self._in_the_way(marker, placed))
+    def _hold(self, name: str, chunks: Iterable[bytes]) -> Loaded:
+        """Keep users or roles for `finish`; again when they come again."""
+        held = [document for chunk in chunks for document in split_documents(chunk)]
+        self._held[name] = held
+        return Loaded(len(held), sum(map(len, held)))
+
+    def _others(self, placed: Sequence[Placed]) -> Iterator[str]:
+        with translated(self._uri, "looking at users and roles"):
+            yield from granting.in_the_way(self._client, _accounts(placed))
+
+    def _without_search(self, placed: Sequence[Placed]) -> Iterator[str]:
+        with translated(self._uri, "looking for search indexes"):
+            for each in placed:
+                offered = SearchIndexes(self._client)
+                if each.definition.search_indexes and offered.offered(each.database, each.collection) is Search.NONE:
+                    yield without_search(each)
+
+    def _refuse(self, in_the_way: Iterable[str]) -> None:
+        occupied = list(in_the_way)
         if occupied:
             raise TargetNotEmptyError(
                 f"{uris.shown(self._uri)} is not empty: {'; '.join(occupied[:10])}",
@@ -158,10 +219,16 @@ class MongoTarget:
 
 
 def _by_database(placed: Iterable[Placed]) -> dict[str, list[Placed]]:
+    """What has records in a database of its own: all but users and roles."""
     result: dict[str, list[Placed]] = {}
     for each in placed:
-        result.setdefault(each.database, []).append(each)
+        if not each.is_of_accounts:
+            result.setdefault(each.database, []).append(each)
     return result
+
+
+def _accounts(placed: Iterable[Placed]) -> list[Placed]:
+    return [each for each in placed if each.is_of_accounts]
 
 
 def _notes(placed: Iterable[Placed]) -> Iterator[str]:

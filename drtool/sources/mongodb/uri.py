@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import quote_plus, unquote_plus
+from urllib.parse import quote_plus, unquote, unquote_plus
 
 from pymongo.uri_parser import parse_uri
 
 #: Options that speak of a set or of how to find it, and so do not go with one pinned member.
 _OF_THE_SET = {"directconnection", "loadbalanced", "srvmaxhosts", "srvservicename", "replicaset"}
+_SECRET = {"tlscertificatekeyfilepassword", "authmechanismproperties"}
 
 
 def parts(uri: str) -> tuple[str, str, str, str, str]:
@@ -55,8 +56,10 @@ def shown(uri: str) -> str:
 
 
 def redacted(text: str, uri: str) -> str:
-    """`text` without the password of `uri`, in whatever encoding."""
+    """`text` without the passwords of `uri` (the user's, the key file's, a session token), in whatever encoding."""
     _, _, password = parts(uri)[1].removesuffix("@").partition(":")
-    for secret in {password, unquote_plus(password)} - {""}:
+    written = {password, *(value for name, value in options(uri).items() if name in _SECRET)}
+    secrets = {each for value in written for each in (value, unquote_plus(value), unquote(value))} - {""}
+    for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
     return text

@@ -10,7 +10,7 @@ from typing import Any
 from bson.timestamp import Timestamp
 
 from drtool.errors import InstantMovedError
-from drtool.sources.base import WHOLE, Consistency, KeyRange, Proof, Settled, StreamInfo
+from drtool.sources.base import WHOLE, Base, Changes, Consistency, KeyRange, Proof, Settled, StreamInfo
 from drtool.sources.cutting import Chunk, CutRule
 from drtool.sources.mongodb import splitting
 from drtool.sources.mongodb.batches import cut_batches
@@ -20,7 +20,11 @@ from drtool.sources.mongodb.connection import Client, translated
 from drtool.sources.mongodb.cursors import Collection, Reader
 from drtool.sources.mongodb.definitions import Definition, Kind
 from drtool.sources.mongodb.freezing import Frozen, last_applied, list_patiently
-from drtool.sources.mongodb.sessions import Sessions
+from drtool.sources.mongodb.names import split
+from drtool.sources.mongodb.oplog.changes import find_changes
+from drtool.sources.mongodb.oplog.overlay import overlay, read_overlay
+from drtool.sources.mongodb.oplog.reading import Oplog
+from drtool.sources.mongodb.sessions import NO_RESTRAINT, Restraint, Sessions
 
 
 class MongoView:
@@ -41,6 +45,7 @@ class MongoView:
         names: Mapping[str, str] | None = None,
         part_bytes: int = splitting.PART_BYTES,
         warnings: Sequence[str] = (),
+        restraint: Restraint = NO_RESTRAINT,
     ) -> None:
         self._client, self._uri, self._frozen, self._list_now = client, uri, frozen, list_now
         self._part_bytes, self._warnings = part_bytes, tuple(warnings)
@@ -52,7 +57,7 @@ class MongoView:
                 key=lambda stream: stream.name,
             )
         )
-        self._sessions = Sessions(client)
+        self._sessions = Sessions(client, restraint)
         self._reader = Reader(client, uri, self._sessions, frozen.instant)
         self._lock = threading.Lock()
         self._read_at_instant: set[str] = set()
@@ -70,28 +75,35 @@ class MongoView:
         return dict(self._frozen.point)
 
     def streams(self) -> Sequence[StreamInfo]:
-        """Collections and views, by name."""
+        """Collections, views, users and roles, by name."""
         return self._streams
 
     def split(self, stream: StreamInfo, parts: int) -> Sequence[KeyRange]:
         """Ranges of ``_id``, each of 64 MiB or more (unless told otherwise)."""
-        entry = self._entries[stream.name]
         if not stream.keyed or not stream.has_records:
             return [WHOLE]
+        entry = self._entries[stream.name]
         worth = min(parts, self._frozen.sizes[entry.name].bytes // self._part_bytes)
         with translated(self._uri, f"sampling {stream.name}"):
-            return splitting.split(self._client, self._collection(entry), worth)
+            return splitting.split(self._client, self._collection(entry), worth, self._sessions.restraint)
 
     def chunks(self, stream: StreamInfo, part: KeyRange, rule: CutRule) -> Iterator[Chunk]:
         """See ``View.chunks``."""
+        if stream.kind == Kind.OPLOG:
+            uuids = {entry.uuid for entry in self._entries.values() if entry.uuid is not None}
+            yield from read_overlay(self._oplog, stream, uuids, rule)
+            return
         entry = self._entries[stream.name]
         if not entry.records_in:
             return
         collection, instant = self._collection(entry), self._frozen.instant
-        if entry.definition.keyed:
+        if entry.definition.kind.is_of_accounts:
+            yield from cut_batches(self._reader.defined_in(split(stream.name)[0], collection), (), rule)
+        elif entry.definition.keyed:
             own = self._reader.in_key_order(collection, part)
             rest = KeyRange(lower=part.upper)
-            beyond = self._reader.in_key_order(collection, rest) if part.upper is not None else iter(())
+            ends = part.upper is None or part.strict
+            beyond = iter(()) if ends else self._reader.in_key_order(collection, rest)
             yield from cut_batches(own, beyond, rule)
         elif entry.definition.kind is Kind.CAPPED and instant is not None:
             yield from cut_batches(self._reader.in_natural_order_after(collection, instant), (), rule)
@@ -103,6 +115,14 @@ class MongoView:
             with self._lock:
                 self._read_at_instant.add(entry.name)
 
+    def changes(self, since: Mapping[str, Any], bases: Mapping[str, Base]) -> Changes:
+        """See ``View.changes``."""
+        return find_changes(self._oplog, since, self._frozen.point, self._entries, bases)
+
+    def overlay(self, since: Mapping[str, Any]) -> StreamInfo:
+        """See ``View.overlay``: the oplog's entries (``oplog.overlay``)."""
+        return overlay(self._oplog, since, self._frozen.point)
+
     def settle(self) -> Settled:
         """See ``View.settle``. What was read at the instant needs no second look; the rest must still be there."""
         self._check_still_there()
@@ -113,16 +133,24 @@ class MongoView:
             if self._frozen.instant is None or until is None:
                 continue
             with translated(self._uri, f"looking for changes of {entry.name} in the oplog"):
-                doubt = touched_after(self._client, entry, self._frozen.instant, until)
+                doubt = touched_after(self._client, entry, self._frozen.instant, until, self._sessions.restraint)
             if doubt:
                 weaker[name] = Consistency.FUZZY
                 warnings.append(f"{name}: capped collections cannot be read at an instant, and {doubt}")
         return Settled(self._frozen.consistency, weaker, tuple(warnings))
 
+    def cancel(self) -> None:
+        """See ``View.cancel``."""
+        self._sessions.cancel()
+
     def close(self) -> None:
-        """Give up sessions and the connection. Safe to call twice."""
+        """Give up cursors, sessions and the connection. Safe to call twice."""
         self._sessions.close()
         self._client.close()
+
+    @property
+    def _oplog(self) -> Oplog:
+        return Oplog(self._client, self._uri, self._sessions)
 
     def _collection(self, entry: Entry) -> Collection:
         # mongos knows no UUIDs

@@ -1,0 +1,74 @@
+"""An increment checks itself: a random share of the chunks that it takes over unread is read all the same."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from drtool.operations.budget import Budget
+from drtool.operations.coverage import Coverage, Spot
+from drtool.operations.reading import Intake, Taken, Unit
+from drtool.repository.chunks import chunk_id
+from drtool.repository.keyring import ChunkKind, Keyring
+from drtool.sources.base import StreamInfo, View
+from drtool.sources.cutting import CutRule
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A stream of which chunks are taken over."""
+
+    stream: StreamInfo
+    rule: CutRule
+    coverage: Coverage
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """How many chunks and bytes were read, and the streams (by name) of which one was not what was taken over."""
+
+    chunks: int
+    bytes: int
+    differing: tuple[str, ...]
+
+
+def check(view: View, subjects: Sequence[Subject], share: float, keyring: Keyring, budget: Budget) -> Checked:
+    """Read a random share (0 to 1; at least one chunk unless it is 0) of what is taken over. Stores nothing.
+
+    Raises ``InstantMovedError`` where the view's instant can no longer be read.
+    """
+    chosen = [(subject, spot) for subject, spots in _choose(subjects, share) for spot in spots]
+    units = [Unit(subject.stream, spot.range, subject.rule) for subject, spot in chosen]
+    intake = Intake(lambda data: chunk_id(keyring, ChunkKind.DATA, data), budget, _in_silence)
+    taken = intake.read(view, units)
+    if intake.moved is not None:
+        raise intake.moved
+    differing = {
+        subject.stream.name for (subject, spot), found in zip(chosen, taken, strict=True) if not _is_same(spot, found)
+    }
+    return Checked(len(chosen), sum(spot.length for _, spot in chosen), tuple(sorted(differing)))
+
+
+def _in_silence(_size: int) -> None:
+    """A check is no progress."""
+
+
+def _is_same(spot: Spot, found: Taken) -> bool:
+    return [found.chunks.id(index) for index in range(len(found.chunks))] == [spot.id]
+
+
+def _choose(subjects: Sequence[Subject], share: float) -> list[tuple[Subject, list[Spot]]]:
+    total = sum(subject.coverage.inherited for subject in subjects)
+    count = min(total, max(1, round(share * total))) if share > 0 else 0
+    numbers = sorted(random.SystemRandom().sample(range(total), count))
+    chosen: list[tuple[Subject, list[Spot]]] = []
+    begin = 0
+    for subject in subjects:
+        end = begin + subject.coverage.inherited
+        mine = numbers[bisect_left(numbers, begin) : bisect_left(numbers, end)]
+        if mine:
+            chosen.append((subject, list(subject.coverage.spots([number - begin for number in mine]))))
+        begin = end
+    return chosen

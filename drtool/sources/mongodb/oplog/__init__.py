@@ -1,0 +1,1 @@
+"""The oplog: its entries, what they did, and doing it again elsewhere."""
