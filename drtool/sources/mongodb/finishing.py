@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from bson.raw_bson import RawBSONDocument
@@ -16,8 +16,8 @@ from drtool.sources.mongodb.definitions import Definition, Kind, decoded
 from drtool.sources.mongodb.planning import Placed, in_order_of_views
 
 _DUPLICATE_KEY = 11000
-#: Collections whose indexes are built at the same time.
-_BUILDERS = 4
+#: Commands that build indexes at the same time: as many as a server lets work at once (maxNumActiveUserIndexBuilds).
+_BUILDERS = 3
 _SIMPLE = {"locale": "simple"}
 
 
@@ -27,10 +27,7 @@ def finish(client: Client, placed: Sequence[Placed], progress: Callable[[str], N
     Raises ``IncompleteRestoreError`` where an index cannot be built over the records, and pymongo's errors.
     """
     collections = [each for each in placed if each.definition.kind is not Kind.VIEW]
-    with ThreadPoolExecutor(_BUILDERS, thread_name_prefix="drtool-index") as pool:
-        for each in pool.map(lambda each: _build_lasting(client, each), collections):
-            if each.definition.indexes:
-                progress(f"{each.item.name}: indexes built")
+    _build_lasting(client, collections, progress)
     for each in collections:
         _build_search(client, each, progress)
     for view in in_order_of_views(placed):
@@ -60,13 +57,43 @@ def _expiring(spec: RawBSONDocument) -> bool:
     return "expireAfterSeconds" in spec
 
 
-def _build_lasting(client: Client, placed: Placed) -> Placed:
-    """All indexes but those that expire records; those that newer servers add by themselves go."""
+def _build_lasting(client: Client, collections: Sequence[Placed], progress: Callable[[str], None]) -> None:
+    """All indexes but those that expire records; those that newer servers add by themselves go.
+
+    A command reads its collection once, on one core, whatever the number of its indexes; so the indexes of a collection
+    that holds most of the records are shared out among several commands.
+    """
+    for each in collections:
+        _drop_unwanted(client, each)
+    wanted = [(each, specs) for each in collections if (specs := _lasting(each.definition))]
+    wanted.sort(key=lambda one: -one[0].item.bytes)
+    total = sum(each.item.bytes for each, _ in wanted)
+    with ThreadPoolExecutor(_BUILDERS, thread_name_prefix="drtool-index") as pool:
+        building = [
+            (each, [pool.submit(_build, client, each, some) for some in _shared_out(specs, each.item.bytes, total)])
+            for each, specs in wanted
+        ]
+        for each, commands in building:
+            for command in commands:
+                command.result()
+            progress(f"{each.item.name}: indexes built")
+
+
+def _shared_out(specs: Sequence[RawBSONDocument], size: int, total: int) -> Iterator[Sequence[RawBSONDocument]]:
+    """As many groups as the collection's share of all bytes is worth."""
+    groups = max(1, round(_BUILDERS * size / max(1, total)))
+    for number in range(min(groups, len(specs))):
+        yield specs[number::groups]
+
+
+def _lasting(definition: Definition) -> list[RawBSONDocument]:
+    return [spec for spec in definition.indexes if not _expiring(spec)]
+
+
+def _drop_unwanted(client: Client, placed: Placed) -> None:
     wanted = {spec["name"] for spec in placed.definition.indexes}
     for name in _present(client, placed) - wanted:
         client[placed.database].command({"dropIndexes": placed.collection, "index": name})
-    _build(client, placed, [spec for spec in placed.definition.indexes if not _expiring(spec)])
-    return placed
 
 
 def _present(client: Client, placed: Placed) -> set[str]:

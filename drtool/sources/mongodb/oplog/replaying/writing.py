@@ -13,13 +13,13 @@ from drtool.sources.mongodb.creating import create, drop_made, leave_marker, not
 from drtool.sources.mongodb.definitions import Kind
 from drtool.sources.mongodb.names import is_of_accounts, split
 from drtool.sources.mongodb.oplog.entries import Operation
-from drtool.sources.mongodb.oplog.replaying.batches import Batches, Write, of_collection
+from drtool.sources.mongodb.oplog.replaying.batches import LANES, Batches, Write, of_collection
 from drtool.sources.mongodb.oplog.replaying.capped import since_read
 from drtool.sources.mongodb.oplog.replaying.exact import may_be_altered, put_right
 from drtool.sources.mongodb.oplog.replaying.state import Tracked
 from drtool.sources.mongodb.planning import Placed
 
-_BATCH_OPERATIONS = 1000
+_BATCH_OPERATIONS = 1000 * LANES
 #: A command takes 16 MB, and one operation alone always fits.
 _BATCH_BYTES = 4 * 1024 * 1024
 
@@ -51,6 +51,7 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._sender.shutdown(cancel_futures=True)
+        self._batches.close()
 
     def write(self, tracked: Tracked, operation: Operation, *, overlaid: bool) -> None:
         """An insert, update or delete."""
