@@ -36,7 +36,7 @@ def test_measures_every_part_and_leaves_nothing(tmp_path: Path) -> None:
     assert done.stdout.count("\n  drtool  ") == len(PARTS) + 1  # and the replay
     assert "\n  32-bit floats as doubles " in done.stdout
     assert "replay of 200 mixed operations\n  drtool " in done.stdout
-    assert "in a database 10 times larger" in done.stdout
+    assert "\n  after the same in the larger one " in done.stdout
     assert "with random ids, 0.25 GB of server cache\n  drtool, first backup " in done.stdout
     assert list(tmp_path.iterdir()) == []
 

@@ -13,6 +13,8 @@ from drtool.errors import MissingToolError
 from drtool.sources.mongodb.binary import find_mongod
 from drtool.sources.mongodb.server import Server, ServerOptions, running
 
+#: Tests hold documents of the past.
+NOTHING_EXPIRES = {"ttlMonitorEnabled": "false"}
 _servers = ExitStack()
 atexit.register(_servers.close)
 _Server = TypeVar("_Server")
@@ -30,4 +32,5 @@ def shared(replica_set: str | None = "tests", *arguments: str) -> Server:
         program = find_mongod()
     except MissingToolError as error:
         pytest.skip(f"{error.message}: {error.hint}")
-    return keep_running(running(program, ServerOptions(replica_set=replica_set, arguments=arguments)))
+    options = ServerOptions(replica_set=replica_set, parameters=NOTHING_EXPIRES, arguments=arguments)
+    return keep_running(running(program, options))

@@ -12,10 +12,8 @@ from drtool.errors import MissingToolError
 from drtool.sources.mongodb.binary import find_mongod
 from drtool.sources.mongodb.server import Server, ServerOptions, running
 from tests.servers.guarded import Guarded, shared_guarded
+from tests.servers.mongod import NOTHING_EXPIRES
 from tests.sources.mongo import Client, unique_database
-
-#: What the tests put in is long past its time, and must not go while they look at it.
-NOTHING_EXPIRES = {"ttlMonitorEnabled": "false"}
 
 
 @pytest.fixture(scope="session")
