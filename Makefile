@@ -7,6 +7,9 @@ VENV := .venv
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# Tests and measurements start many processes: each would compile drtool anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help test lint demo bench clean
 
 help:
@@ -17,7 +20,7 @@ help:
 	@echo "make clean   remove what these made"
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

@@ -193,6 +193,10 @@ class TamperedError(RepositoryError):
     )
 
 
+class UnknownSignerError(TamperedError):
+    """An object was signed by a key that the root did not allow to: it counts for nothing."""
+
+
 class RolledBackError(TamperedError):
     """The repository is older than what this host has already seen of it."""
 

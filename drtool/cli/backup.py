@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from drtool.cli.command import Context, drtool_command
-from drtool.cli.units import duration, size
+from drtool.cli.units import counted, duration, size
 from drtool.errors import DrtoolError, PartialError, UsageError, VerificationFailedError
 
 if TYPE_CHECKING:
@@ -146,13 +146,15 @@ def _show(context: Context, result: BackupResult) -> None:
         head=result.head,
     )
     output.ok(f"{result.job}: snapshot {result.snapshot}")
-    output.text(f"  {result.records:,} records in {result.streams} streams, {size(result.bytes)}, {result.consistency}")
+    held = f"{counted(result.records, 'record')} in {counted(result.streams, 'stream')}"
+    output.text(f"  {held}, {size(result.bytes)}, {result.consistency}")
     ranges = result.ranges
     how = f"full ({result.full_because})" if result.full_because else "incremental"
     output.text(f"  {how}: {ranges.read} of {ranges.total} ranges read, {ranges.checked} checked")
+    # Rounds store more than the snapshot needs at last.
+    of = f" of {result.chunks}" if result.new_chunks <= result.chunks else ""
     output.text(
-        f"  new {size(result.new_bytes)} in {result.new_chunks} of {result.chunks} chunks,"
-        f" stored as {size(result.stored_bytes)}"
+        f"  new {size(result.new_bytes)} in {result.new_chunks}{of} chunks, stored as {size(result.stored_bytes)}"
     )
     output.text(f"  took {duration(result.seconds)}; head {result.head[:16]}")
 
@@ -176,8 +178,8 @@ def _show_forecast(context: Context, job: str, found: Forecast) -> None:
         bytes=found.bytes,
     )
     output.text(
-        f"{job}: would read {found.source} ({found.version}, {found.topology}): {found.streams} streams,"
-        f" about {found.records:,} records, {size(found.bytes)}, {found.consistency}"
+        f"{job}: would read {found.source} ({found.version}, {found.topology}): {counted(found.streams, 'stream')},"
+        f" about {counted(found.records, 'record')}, {size(found.bytes)}, {found.consistency}"
     )
     for warning in found.warnings:
         context.reporter().warn(f"{found.source}: {warning}")

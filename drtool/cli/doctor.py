@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from drtool.cli.choices import expanded
 from drtool.cli.command import Context, drtool_command
-from drtool.errors import ExaminationFailedError
+from drtool.errors import ExaminationFailedError, UsageError
 
 if TYPE_CHECKING:
     from drtool.cli.output import Output
@@ -20,6 +21,7 @@ _MARKS = {"ok": "✓", "warning": "!", "failed": "✗"}
     example="""
 drtool doctor
 drtool doctor --storage --json
+drtool doctor --to mongodb://standby/
 drtool doctor --print-roles backup
 """
 )
@@ -30,21 +32,31 @@ drtool doctor --print-roles backup
     type=click.Choice(["backup", "restore", "replay", "all"]),
     help="Print the commands that create the role with the least privileges, for each source, and do nothing else.",
 )
-def command(context: Context, storage: bool, purpose: str | None) -> None:
+@click.option(
+    "--to",
+    metavar="URI",
+    help="Look only at what the account in URI may do of what restore --to URI does (${NAME} too).",
+)
+def command(context: Context, storage: bool, purpose: str | None, to: str | None) -> None:
     """Find out whether a backup and a restore would work from here.
 
-    Looks at the configuration, keys, store, clock, repository, sources and tools. With --storage it tries every
-    guarantee that drtool rests on, on objects of its own, and says what is lost where the store lacks one.
+    Looks at the configuration, keys, store, clock, repository, sources and tools, and at what the accounts may do. With
+    --storage it tries every guarantee that drtool rests on, on objects of its own, and says what is lost where the
+    store lacks one.
     """
-    from drtool.operations.doctor import Verdict, examine, examine_storage
+    from drtool.operations.doctor import Verdict, examine, examine_storage, examine_target
 
     config = context.config()
     output = context.output
     if purpose is not None:
         _print_roles(config, output, purpose)
         return
+    if storage and to is not None:
+        raise UsageError("--storage and --to are two examinations", hint="Run one after the other.")
     counts = dict.fromkeys(Verdict, 0)
-    for finding in examine_storage(config.repository) if storage else examine(config):
+    target = expanded("--to", to)
+    findings = examine_storage(config.repository) if storage else examine(config)
+    for finding in findings if target is None else examine_target(config, target):
         counts[finding.verdict] += 1
         output.line("check", check=finding.check, verdict=finding.verdict, message=finding.message, hint=finding.hint)
         output.text(f"{_MARKS[finding.verdict]} {finding.check}" + (f": {finding.message}" if finding.message else ""))

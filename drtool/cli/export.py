@@ -11,7 +11,7 @@ import click
 
 from drtool.cli.choices import known, origin_of, refresh_index, repository
 from drtool.cli.command import Context, drtool_command
-from drtool.cli.units import duration, size
+from drtool.cli.units import counted, duration, size
 from drtool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def command(
         seconds=round(result.seconds, 3),
     )
     context.output.ok(
-        f"exported {result.records:,} records ({size(result.bytes)}) in {result.streams} streams"
+        f"exported {counted(result.records, 'record')} ({size(result.bytes)}) in {counted(result.streams, 'stream')}"
         f" to {_place(shown)} in {duration(result.seconds)}"
     )
     for note in result.notes:

@@ -11,11 +11,13 @@ import click
 from drtool.cli.choices import repository
 from drtool.cli.command import Context, drtool_command
 from drtool.cli.logs import Duration, budget_of, log_of, log_sources
-from drtool.cli.units import duration, size
-from drtool.errors import DrtoolError, PartialError
+from drtool.cli.units import counted, duration, size
+from drtool.errors import DrtoolError, PartialError, UsageError
 
 if TYPE_CHECKING:
     from drtool.operations.pitr.capturing import Captured
+
+_EVERY = 10.0
 
 
 @drtool_command(
@@ -27,21 +29,22 @@ drtool pitr capture --follow --every 30s
 )
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @click.option("--follow", is_flag=True, help="Go on until SIGTERM or Ctrl-C, as a service.")
-@click.option(
-    "--every", type=Duration(), default="10s", show_default=True, help="With --follow: time between two passes."
-)
-def command(context: Context, sources: tuple[str, ...], follow: bool, every: float) -> None:
+@click.option("--every", type=Duration(), default=None, help="With --follow: time between two passes.  [default: 10s]")
+def command(context: Context, sources: tuple[str, ...], follow: bool, every: float | None) -> None:
     """Archive the oplog, so that any moment can be restored.
 
     Of all sources that have one, without an argument. Goes on where the last time ended, up to the majority commit
-    point; the first time it begins where the newest snapshot needs it.
+    point; the first time it begins at the oldest snapshot that the log still reaches.
 
     Exits with 3 where the oplog no longer reached back to where the archive ended: what lies between cannot be reached
-    any more; everything after it is archived. With 11 while another process archives the same source.
+    any more; everything after it is archived. With 11 while another process archives the same source. With -q nothing
+    is printed where there is nothing to do about it.
     """
+    if every is not None and not follow:
+        raise UsageError("--every goes with --follow", hint="Without --follow there is one pass: leave --every out.")
     names = log_sources(context, sources)
     if follow:
-        _follow(context, names, every)
+        _follow(context, names, _EVERY if every is None else every)
         return
     failures: dict[str, DrtoolError] = {}
     lost: list[str] = []
@@ -140,8 +143,12 @@ def _show(context: Context, done: Captured) -> None:
     elif done.why_new:
         reporter.warn(f"{done.source}: a new timeline begins: {done.why_new}")
     if not done.based:
-        reporter.warn(f"{done.source}: no snapshot leads into it yet: take one with drtool backup")
-    context.output.ok(
-        f"{done.source}: archived up to {moment(done.end.at).isoformat()}"
-        f" ({done.entries:,} entries, {size(done.bytes)}, {done.segments} segments)"
-    )
+        reporter.warn(
+            f"{done.source}: no snapshot leads into what is being archived, so that nothing of it can be reached:"
+            " take one with drtool backup"
+        )
+    if context.options.verbosity >= 0:
+        context.output.ok(
+            f"{done.source}: archived up to {moment(done.end.at).isoformat()}"
+            f" ({counted(done.entries, 'entry', 'entries')}, {size(done.bytes)}, {counted(done.segments, 'segment')})"
+        )

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from drtool.cli.choices import known, repository
+from drtool.cli.choices import known, refresh_index, repository
 from drtool.cli.command import Context, drtool_command
 from drtool.cli.logs import log_of, log_sources
-from drtool.cli.units import duration, size
-from drtool.errors import DrtoolError, TamperedError
+from drtool.cli.units import counted, duration, size
+from drtool.errors import DrtoolError, PartialError, TamperedError
 
 if TYPE_CHECKING:
     from drtool.operations.pitr.status import SourceStatus, TimelineStatus
@@ -27,23 +27,34 @@ drtool pitr status app --json
 def command(context: Context, sources: tuple[str, ...]) -> None:
     """Show which moments can be restored, gaps, and the archive's lag.
 
-    Looks at the repository only. Exits with 4 when something in the archive was tampered with or is damaged.
+    Looks at the repository only, and for every pack that the archived log needs. Exits with 4 when something in the
+    archive was tampered with, is damaged or missing, and with 3 while no snapshot leads into what is being archived of
+    a source (nothing of that can be restored), or nothing of it is archived.
     """
     from drtool.operations.pitr.status import status
 
     names = log_sources(context, sources)
     errors: list[DrtoolError] = []
+    stuck: list[str] = []
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(repository(context))
         catalogue = known(context, opened).catalogue
+        refresh_index(opened, context.reporter())
         for name in names:
             found = status(opened, catalogue, name, log_of(context, stack, name))
             errors += found.errors
+            stuck += [] if found.leads_on else [name]
             _show(context, found)
     if errors:
+        are = "is" if len(errors) == 1 else "are"
         raise TamperedError(
-            f"{len(errors)} things in the archived logs are not as they should be; first: {errors[0].message}",
+            f"{counted(len(errors), 'thing')} in the archived logs {are} wrong; first: {errors[0].message}",
             hint=errors[0].hint,
+        )
+    if stuck:
+        raise PartialError(
+            f"nothing of what is being archived can be restored: {', '.join(stuck)}",
+            hint="Take a snapshot with drtool backup, then let drtool pitr capture go on.",
         )
 
 
@@ -52,6 +63,7 @@ def _show(context: Context, found: SourceStatus) -> None:
     output.line(
         "pitr",
         source=found.source,
+        ok=found.ok,
         lag=found.lag if found.lag is None else round(found.lag, 1),
         timelines=[_fields(timeline) for timeline in found.timelines],
         problems=list(found.problems),
@@ -63,13 +75,13 @@ def _show(context: Context, found: SourceStatus) -> None:
     for timeline in reversed(found.timelines):
         current = ", the current one" if timeline.current else ""
         output.text(
-            f"  timeline {timeline.timeline[:8]}{current}: {timeline.segments} segments, {size(timeline.bytes)},"
-            f" {timeline.first.isoformat()} to {timeline.last.isoformat()}"
+            f"  timeline {timeline.timeline[:8]}{current}: {counted(timeline.segments, 'segment')},"
+            f" {size(timeline.bytes)}, {timeline.first.isoformat()} to {timeline.last.isoformat()}"
         )
         for one in timeline.ranges:
             output.text(
                 f"    any second from {one.first.isoformat()} to {one.last.isoformat()}"
-                f" (from {len(one.snapshots)} snapshots)"
+                f" (from {counted(len(one.snapshots), 'snapshot')})"
             )
         for gap in timeline.gaps:
             output.text(f"    GAP from {gap.first.isoformat()} to {gap.last.isoformat()}")

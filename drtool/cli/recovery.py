@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from drtool.cli.context import Context
-from drtool.errors import OutOfReachError, UsageError
+from drtool.errors import OutOfReachError, RepositoryError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from drtool.operations.catalogue import Known
     from drtool.operations.choosing import Chosen
-    from drtool.operations.pitr.recovering import Goal, Recovery
+    from drtool.operations.pitr.goals import Goal
+    from drtool.operations.pitr.recovering import Recovery
     from drtool.repository.chain import Snapshot
     from drtool.repository.repository import Repository
 
@@ -30,14 +31,13 @@ class Aim:
 
     def goal(self) -> Goal | None:
         """Where to go; None for the snapshot as it is."""
-        from drtool.operations.pitr.recovering import Goal
+        from drtool.operations.pitr.goals import Goal
         from drtool.operations.pitr.times import parse_moment, parse_place
 
         if self.at is not None and self.before is not None:
             raise UsageError("--at and --before exclude each other")
         if self.at is not None:
-            when = parse_moment(self.at)
-            return Goal.at_moment(when, when.isoformat())
+            return Goal.at_moment(parse_moment(self.at))
         if self.before is not None:
             return Goal(parse_place(self.before), f"operation {self.before}", is_operation=True)
         if self.timeline is not None:
@@ -54,6 +54,7 @@ def find_recovery(
     from drtool.operations.choosing import candidates
     from drtool.operations.pitr.recovering import recover
     from drtool.repository.archive import read_archive
+    from drtool.repository.reader import ChunkReader
 
     goal = aim.goal()
     if goal is None:
@@ -65,13 +66,16 @@ def find_recovery(
     reporter = context.reporter()
     for problem in archive.problems:
         reporter.warn(problem.message)
+    opened.refresh_index()  # the restore does so again, and tells what is wrong with it
+    reader = ChunkReader(opened, fetchers=2)
+    stack.callback(reader.close)
     sound = [one for one in snapshots if not found.is_suspect(one)] or snapshots
     try:
-        return recover(archive, sound, log, goal, aim.timeline)
+        return recover(archive, sound, log, goal, aim.timeline, reader)
     except OutOfReachError:
         if len(sound) == len(snapshots):
             raise
-        return recover(archive, snapshots, log, goal, aim.timeline)
+        return recover(archive, snapshots, log, goal, aim.timeline, reader)
 
 
 def hint_at_closer(
@@ -80,6 +84,7 @@ def hint_at_closer(
     """Tell that the archived log leads closer to the time of ``JOB@TIME`` than the snapshot chosen."""
     from drtool.operations.pitr.recovering import recover
     from drtool.repository.archive import read_archive
+    from drtool.repository.reader import ChunkReader
 
     goal = Aim(name.partition("@")[2], None, None, None).goal()
     archive = read_archive(opened, source)
@@ -87,8 +92,9 @@ def hint_at_closer(
         return
     from drtool.cli.logs import log_of
 
-    with contextlib.suppress(OutOfReachError):
-        recover(archive, [chosen.snapshot], log_of(context, stack, source), goal, None)
+    # A hint only: whoever follows it is told what is wrong.
+    with contextlib.suppress(RepositoryError, UsageError), contextlib.closing(ChunkReader(opened)) as reader:
+        recover(archive, [chosen.snapshot], log_of(context, stack, source), goal, None, reader)
         context.reporter().note(f"the archived log leads to that very second: restore it with --at {goal.text}")
 
 

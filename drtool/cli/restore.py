@@ -12,12 +12,14 @@ import click
 from drtool.cli.choices import expanded, known, origin_of, pairs, refresh_index, repository
 from drtool.cli.command import Context, drtool_command
 from drtool.cli.recovery import Aim, announce, find_recovery, hint_at_closer
-from drtool.cli.units import duration, size
+from drtool.cli.units import counted, duration, size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from drtool.operations.catalogue import Known
     from drtool.operations.choosing import Chosen
-    from drtool.operations.restore import Prospect
+    from drtool.operations.restore import Prospect, RestoreResult
 
 _SHOWN = 20
 
@@ -46,7 +48,7 @@ drtool restore latest --dry-run
     help="To this second, by the archived oplog: everything that happened before it (ISO 8601; local without a zone).",
 )
 @click.option("--before", metavar="OP", help="To just before this operation, as drtool pitr find prints it.")
-@click.option("--timeline", metavar="ID", help="Which timeline of the archived oplog, where several lead there.")
+@click.option("--timeline", metavar="ID", help="Which timeline of the archived oplog, if not what happened then.")
 @click.option("--expect-head", metavar="HASH", help="Refuse unless the job's snapshots include this head.")
 @click.option("--dry-run", is_flag=True, help="Show what would be restored and what is there; write nothing.")
 def command(
@@ -74,8 +76,9 @@ def command(
     from drtool.operations.budget import Budget
     from drtool.operations.choosing import Chosen
     from drtool.operations.opening import source_like
-    from drtool.operations.restore import Restore, Wish, expected_seconds, require_head
+    from drtool.operations.restore import Restore, expected_seconds, require_head
     from drtool.operations.runs import registered
+    from drtool.operations.wishing import Wish
 
     config = context.config()
     reporter = context.reporter()
@@ -134,12 +137,29 @@ def command(
         seconds=round(result.seconds, 3),
         replayed=result.replayed,
         recovered_to=result.recovered_to,
+        restored_streams=result.streams,
+        changes=[asdict(change) for change in result.changes],
+        already_there=dict(result.already_there),
     )
+    for sentence in _about(result, prospect):
+        context.output.text(f"  {sentence}")
+    replayed = recovery is not None or result.replayed > 0
     context.output.ok(
-        f"restored {result.records:,} records ({size(result.bytes)}) in {result.streams} streams"
-        + (f" and replayed {result.replayed:,} operations" if recovery is not None else "")
+        f"restored {counted(result.records, 'record')} ({size(result.bytes)}) in {counted(result.streams, 'stream')}"
+        + (f" and replayed {result.replayed:,} operations" if replayed else "")
         + f" to {result.target} in {duration(result.seconds)}"
+        + (f"; recovered to {result.recovered_to.isoformat()}" if recovery is not None else "")
     )
+
+
+def _about(result: RestoreResult, prospect: Prospect) -> Iterator[str]:
+    """What is not there as the snapshot holds it, and what had been there before."""
+    for change in result.changes:
+        yield change.told()
+    for item in prospect.plan.items:
+        already = result.already_there.get(item.name, 0)
+        if already:
+            yield f"{item.name}: {item.records - already:,} made, {already:,} there already"
 
 
 def _left_out(prospect: Prospect) -> list[str]:
@@ -176,9 +196,13 @@ def _announce(context: Context, chosen: Chosen, found: Known, prospect: Prospect
     output.text(f"  {prospect.records:,} records, {size(prospect.bytes)}, to {prospect.inspection.target}:")
     items = prospect.plan.items
     for item in items[:_SHOWN]:
-        output.text(f"    {item.stream.name} → {item.name} ({item.records:,})")
+        waits = item.stream.identity in prospect.parked
+        name = "a name that the log gives it later" if waits else item.name
+        output.text(f"    {item.stream.name} → {name} ({item.records:,})")
     if len(items) > _SHOWN:
         output.text(f"    … and {len(items) - _SHOWN} more")
+    for stream, name in sorted(prospect.made.items())[:_SHOWN]:
+        output.text(f"    {stream} → {name}, by the log")
     for sentence in _left_out(prospect):
         output.text(f"    {sentence}")
     if seconds is not None:

@@ -24,3 +24,8 @@ def duration(seconds: float) -> str:
             parts.append((count, unit))
     shown = [f"{count} {unit}" for count, unit in parts[:2] if count]
     return " ".join(shown) or "0 s"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """``1 segment``, ``2,000 segments``; `many` where that is not `one` with an s."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"

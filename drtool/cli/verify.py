@@ -9,7 +9,7 @@ import click
 
 from drtool.cli.choices import known, refresh_index, repository
 from drtool.cli.command import Context, drtool_command
-from drtool.cli.units import duration, size
+from drtool.cli.units import counted, duration, size
 from drtool.errors import VerificationFailedError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _show(context: Context, outcome: Verification) -> None:
         problems=[asdict(problem) for problem in outcome.problems],
     )
     checked = outcome.checked
-    figures = f"{checked.objects} objects, {checked.chunks} chunks"
+    figures = f"{counted(checked.objects, 'object')}, {counted(checked.chunks, 'chunk')}"
     figures += f", {size(checked.bytes)} read" if checked.bytes else ""
     figures += f", {checked.records:,} records compared" if checked.records else ""
     part = f" ({outcome.share:.0%} of it)" if outcome.share < 1 else ""

@@ -6,7 +6,8 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 
-from drtool.errors import DrtoolError, WrongKeyError
+from drtool.errors import DrtoolError
+from drtool.operations.admitting import require_writer
 from drtool.operations.budget import Budget
 from drtool.operations.committing import BackupResult, commit
 from drtool.operations.gathering import Gathering
@@ -17,7 +18,6 @@ from drtool.operations.reporting import Reporter
 from drtool.operations.rounds import Tools
 from drtool.repository.repository import Repository
 from drtool.repository.runs import Run
-from drtool.repository.trust import Role
 from drtool.repository.writer import ChunkWriter
 from drtool.sources.base import Source
 
@@ -38,7 +38,7 @@ def back_up(
     would accept the snapshot.
     """
     started = time.monotonic()
-    _require_writer(repository)
+    require_writer(repository, "backups")
     probes = [source.probe() for source in sources]
     for source, probe in zip(sources, probes, strict=True):
         for warning in probe.warnings:
@@ -57,20 +57,6 @@ def back_up(
             result = commit(tools, run, reads, ground or {}, started)
         run.outcome = "committed"
     return result
-
-
-def _require_writer(repository: Repository) -> None:
-    public = repository.signer.public
-    if not repository.document.allows(public, Role.WRITER):
-        raise WrongKeyError(
-            "the key given may not write backups: the repository's root did not make its holder a writer",
-            hint="Name this host's own key as repository.agent_key; an identity reads and verifies only.",
-        )
-    if repository.document.is_revoked(public):
-        raise WrongKeyError(
-            "this host's agent key was revoked: nobody would accept a snapshot of it",
-            hint="Fetch a new agent key for this host.",
-        )
 
 
 @contextlib.contextmanager

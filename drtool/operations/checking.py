@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from drtool.errors import WindowPassedError
 from drtool.operations.budget import Budget
 from drtool.operations.coverage import Coverage, Spot
 from drtool.operations.reading import Intake, Taken, Unit
@@ -27,9 +28,11 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """How many chunks and bytes were read, and the streams (by name) of which one was not what was taken over."""
+    """How many chunks of those chosen (``wanted``) and how many bytes were read, and the streams (by name) of which one
+    was not what was taken over."""
 
     chunks: int
+    wanted: int
     bytes: int
     differing: tuple[str, ...]
 
@@ -37,18 +40,19 @@ class Checked:
 def check(view: View, subjects: Sequence[Subject], share: float, keyring: Keyring, budget: Budget) -> Checked:
     """Read a random share (0 to 1; at least one chunk unless it is 0) of what is taken over. Stores nothing.
 
-    Raises ``InstantMovedError`` where the view's instant can no longer be read.
+    Fewer where the server's window passes meanwhile: all that the snapshot needs was read before. Raises
+    ``InstantMovedError`` where the instant moves for another reason.
     """
     chosen = [(subject, spot) for subject, spots in _choose(subjects, share) for spot in spots]
+    random.SystemRandom().shuffle(chosen)  # what is read before the window passes is a sample, too
     units = [Unit(subject.stream, spot.range, subject.rule) for subject, spot in chosen]
     intake = Intake(lambda data: chunk_id(keyring, ChunkKind.DATA, data), budget, _in_silence)
     taken = intake.read(view, units)
-    if intake.moved is not None:
+    if intake.moved is not None and not isinstance(intake.moved, WindowPassedError):
         raise intake.moved
-    differing = {
-        subject.stream.name for (subject, spot), found in zip(chosen, taken, strict=True) if not _is_same(spot, found)
-    }
-    return Checked(len(chosen), sum(spot.length for _, spot in chosen), tuple(sorted(differing)))
+    done = [(*one, found) for one, found in zip(chosen, taken, strict=True) if found.complete]
+    differing = {subject.stream.name for subject, spot, found in done if not _is_same(spot, found)}
+    return Checked(len(done), len(chosen), sum(spot.length for _, spot, _ in done), tuple(sorted(differing)))
 
 
 def _in_silence(_size: int) -> None:

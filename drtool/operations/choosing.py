@@ -85,8 +85,16 @@ def _verified(
     if word == LATEST:
         return snapshots
     suspects = catalogue.suspects()  # what a snapshot never got, no verification of it can miss
-    sound = [s for s in snapshots if s.id not in suspects]
-    return [s for s in sound if (found := levels.get(s.hash)) and found.level >= VERIFIED and not found.last_failed]
+    verified = [
+        s for s in snapshots if (found := levels.get(s.hash)) and found.level >= VERIFIED and not found.last_failed
+    ]
+    sound = [s for s in verified if s.id not in suspects]
+    if verified and not sound:
+        raise NoSuchSnapshotError(
+            f"all snapshots that were verified to level {VERIFIED.label} are suspect: they may lack changes",
+            hint=f"Verify one that is not (drtool verify latest --level {VERIFIED.label}), or name a suspect one.",
+        )
+    return sound
 
 
 def _newest(snapshots: Sequence[Snapshot], what: str) -> Snapshot:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +13,7 @@ from drtool.errors import DrtoolError, MissingObjectError
 from drtool.operations.contents import weakest_proof
 from drtool.operations.gathering import Ranges, SourceRead
 from drtool.operations.inheriting import Before
+from drtool.operations.overlaying import is_overlay
 from drtool.operations.relying import packs_of
 from drtool.operations.rounds import Tools
 from drtool.repository.keyring import ChunkKind
@@ -93,6 +94,7 @@ def commit(
     if run.lapsed:
         # The machine slept while the manifest was on its way: what it refers to may be gone by now.
         _require_packs(tools, packs, streams, f"snapshot {manifest.snapshot} was committed, but cannot be restored")
+    before.forget_missed(read.source.name for read in reads if read.missed and not read.source.increments)
     return _result(tools, manifest, hash_, reads, started)
 
 
@@ -138,29 +140,27 @@ def _manifest(
         ),
         requires=(OVERLAY,) if any(read.has_overlay for read in reads) else (),
         base=before.last.id if is_increment and before.last is not None else None,
-        suspects=(*before.suspects, *_newly_suspect(before, reads)),
+        suspects=tuple(dict.fromkeys((*before.suspects, *_newly_suspect(before, reads)))),
     )
 
 
 def _newly_suspect(before: Before, reads: Sequence[SourceRead]) -> Iterator[tuple[int, int]]:
     """The increments that rest on the full read since when a source did not tell of every change."""
-    known = [source for read in reads if read.missed and (source := before.source(read.source.name)) is not None]
-    increments = max((source.increments for source in known), default=0)
-    if increments:
-        yield before.number - increments + 1, before.number
+    yield from before.may_lack(read.source.name for read in reads if read.missed)
 
 
 def _result(tools: Tools, manifest: Manifest, hash_: str, reads: Sequence[SourceRead], started: float) -> BackupResult:
     figures = manifest.statistics
     reasons = dict.fromkeys(read.source.full_because for read in reads)
     new = tuple(_newly_suspect(tools.before, reads))
+    overlays = [entry for read in reads for entry in read.streams if is_overlay(entry)]
     return BackupResult(
         job=manifest.job,
         snapshot=manifest.snapshot,
         consistency=Consistency(manifest.consistency),
         instant=datetime.fromisoformat(manifest.instant),
-        streams=manifest.stream_count,
-        records=figures.records,
+        streams=manifest.stream_count - len(overlays),
+        records=figures.records - sum(entry.records for entry in overlays),
         bytes=figures.bytes,
         read_bytes=figures.read_bytes,
         new_bytes=figures.new_bytes,
@@ -186,20 +186,27 @@ def _require_packs(
     are followed chunk by chunk.
     """
     repository = tools.repository
-    there = {info.name: info.size for info in repository.storage.list("packs/")}
-    gone = [sha256 for sha256, size in packs.items() if there.get(pack_name(sha256)) != size]
+    gone = _not_there(repository, packs.items())
     if not gone:
         return packs
-    exact = packs_of(repository, tools.before.reader, streams, {*gone, *tools.writer.unusable})
+    # Whatever else this host indexed and is gone: a chunk that lies in two packs needs one that is there.
+    absent = {*gone, *_not_there(repository, repository.cache.packs_indexed_by(repository.signer.public))}
+    exact = packs_of(repository, tools.before.reader, streams, absent | tools.writer.unusable)
     if exact is not None and not any(sha256 in tools.writer.packs for sha256 in gone):
         return {**exact, **tools.writer.packs}
-    for sha256 in gone:
+    for sha256 in absent:
         repository.cache.forget_pack(sha256)
     which = pack_name(gone[0]) + (f" and {len(gone) - 1} more" if len(gone) > 1 else "")
     raise MissingObjectError(
         f"{which}, which this snapshot needs, is not there (or not whole): {outcome}",
         hint="Run the backup again: it stores those chunks anew. Find out what deleted the object.",
     )
+
+
+def _not_there(repository: Repository, packs: Iterable[tuple[bytes, int]]) -> list[bytes]:
+    """Those packs that the store does not list with their sizes. They were stored before it is asked."""
+    there = {info.name: info.size for info in repository.storage.list("packs/")}
+    return [sha256 for sha256, size in packs if there.get(pack_name(sha256)) != size]
 
 
 def _put_manifest(repository: Repository, run: Run, manifest: Manifest) -> str:

@@ -10,9 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
+from drtool.errors import RepositoryError
 from drtool.operations.collecting import PartList
 from drtool.repository.pages import PageBuilder, PageRef
 from drtool.sources.base import KeyRange
+
+
+class NotKeptError(RepositoryError):
+    """What is kept of an earlier snapshot is not there as it was written: it is to be read again."""
+
+
+class UnjoinedError(ValueError):
+    """Parts of a stream do not join: they did not read the same records, or what is kept is not what the source has."""
+
+    def __init__(self) -> None:
+        super().__init__("parts of a stream do not join: they did not read the same records")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,8 @@ class Spot:
 
 
 class Coverage:
-    """The whole key space of one stream, as gaps and what is kept. `expand` gives the chunks of a leaf."""
+    """The whole key space of one stream, as gaps and what is kept. `expand` gives the chunks of a leaf; its
+    ``NotKeptError`` leaves the coverage as it was."""
 
     def __init__(self, items: Sequence[Item], expand: Expand) -> None:
         self._items = list(items)
@@ -124,7 +137,7 @@ class Coverage:
     def fill(self, parts: Mapping[int, Sequence[Part]]) -> int:
         """Put in what was read of the gaps, by their places; of each gap all parts, in order. Returns the bytes kept.
 
-        Raises ``ValueError`` where parts do not fit, which cannot happen while all belong to one instant.
+        Raises ``UnjoinedError`` where parts do not fit, which cannot happen while all belong to one instant.
         """
         kept = 0
         following: list[Item] = []  # in reverse, so that the nearest is at its end
@@ -137,6 +150,19 @@ class Coverage:
                 _prepend(following, item)
         self._items = following[::-1]
         return kept
+
+    def give_up_lost(self) -> int:
+        """Make gaps of the leaves that `expand` does not give (``NotKeptError``); returns how many."""
+        items: list[Item] = []
+        lost = 0
+        for item in self._items:
+            if isinstance(item, KeptLeaf) and not self._is_there(item):
+                _append(items, Gap(item.first, item.ref.bytes))
+                lost += 1
+            else:
+                _append(items, item)
+        self._items = items
+        return lost
 
     def build(self, builder: PageBuilder) -> Iterator[PageRef]:
         """Give the chunks to a builder of pages; yields the leaves that it took over whole."""
@@ -174,6 +200,13 @@ class Coverage:
     def _first_after(self, place: int) -> bytes | None:
         return _first(self._items[place + 1]) if place + 1 < len(self._items) else None
 
+    def _is_there(self, leaf: KeptLeaf) -> bool:
+        try:
+            self._expand(leaf)
+        except NotKeptError:
+            return False
+        return True
+
     def _stretch(self, item: KeptLeaf | Stretch) -> Stretch:
         if isinstance(item, Stretch):
             return item
@@ -201,7 +234,7 @@ class Coverage:
         whole = 0
         while overlap > 0:
             if whole == len(following):
-                raise ValueError("parts of a stream do not join: they did not read the same records")
+                raise UnjoinedError
             item = following[-1 - whole]
             if isinstance(item, Gap):
                 return False
@@ -300,5 +333,5 @@ def _after(stretch: Stretch, overlap: int) -> Stretch:
         overlap -= stretch.chunks.records[start]
         start += 1
     if overlap < 0:
-        raise ValueError("parts of a stream do not join: they did not read the same records")
+        raise UnjoinedError
     return Stretch(stretch.chunks, start, stretch.stop)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from drtool.config.repository import RepositorySettings
     from drtool.config.root import Config
     from drtool.config.secrets import Secret
+    from drtool.sources.base import Source
     from drtool.storage.base import Storage
 
 #: Clocks that differ by more than this make requests fail and times in listings misleading.
@@ -55,6 +56,12 @@ def examine(config: Config) -> Iterator[Finding]:
     yield from _tried("storage", lambda: _place(config.repository))
     for name in sorted(config.sources):
         yield from _tried(f"source {name}", lambda name=name: _source(config, name))  # type: ignore[misc]
+
+
+def examine_target(config: Config, to: str) -> Iterator[Finding]:
+    """May the account of `to` restore there, and to a point in time? For each source, what it lacks."""
+    for name in sorted(config.sources):
+        yield from _tried(f"restore of {name}", lambda name=name: _target(config, name, to))  # type: ignore[misc]
 
 
 def roles_of(config: Config) -> Iterator[tuple[str, str, str]]:
@@ -189,7 +196,31 @@ def _source(config: Config, name: str) -> Iterator[Finding]:
             verdict = Verdict.FAILED if lack.fatal else Verdict.WARNING
             hint = f"Without it: {lack.lost}. drtool doctor --print-roles backup shows a role that has it."
             yield Finding(f"source {name}", verdict, f"the account lacks {lack.privilege}", hint)
+        yield from _tried(f"restore of {name}", lambda: _own_account(name, source))
         yield from _tried(f"sandbox of {name}", lambda: _sandbox(name, source.sandbox_program(probe.version)))
+
+
+def _target(config: Config, name: str, to: str) -> Iterator[Finding]:
+    with contextlib.closing(open_source(name, config.sources[name])) as source:
+        lacks = source.restore_lacks(to)
+    if not lacks:
+        yield Finding(f"restore of {name}", Verdict.OK, "the account may restore, also to a point in time")
+    for lack in lacks:
+        verdict = Verdict.FAILED if lack.fatal else Verdict.WARNING
+        hint = f"Without it: {lack.lost}. drtool doctor --print-roles replay shows a role that has it."
+        yield Finding(f"restore of {name}", verdict, f"the account lacks {lack.privilege}", hint)
+
+
+def _own_account(name: str, source: Source) -> Iterator[Finding]:
+    """A backup's account need not restore, but who is woken at night should know."""
+    check = f"restore of {name}"
+    lacks = source.restore_lacks(None)
+    if any(lack.fatal for lack in lacks):
+        yield Finding(check, Verdict.OK, "this account may not restore: use restore --to with one that may")
+    elif lacks:
+        yield Finding(check, Verdict.OK, "this account may restore, but not everything: see doctor --to with its URI")
+    else:
+        yield Finding(check, Verdict.OK, "this account may restore, also to a point in time")
 
 
 def _sandbox(name: str, program: str) -> Iterator[Finding]:

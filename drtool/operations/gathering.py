@@ -10,6 +10,7 @@ from typing import Any
 
 from drtool.errors import InstantMovedError
 from drtool.operations.converging import ATTEMPTS
+from drtool.operations.coverage import NotKeptError
 from drtool.operations.inheriting import Before
 from drtool.operations.overlaying import OVERLAY_SINCE
 from drtool.operations.rounds import Rounds, Tools, Tracked
@@ -81,11 +82,22 @@ class Gathering:
                     if unfrozen == ATTEMPTS:
                         raise
                     continue
-                if all(one.read(view) for one, view in zip(rounds, views, strict=True)):
-                    return [self._listed(one, view) for one, view in zip(rounds, views, strict=True)]
+                if not all(one.read(view) for one, view in zip(rounds, views, strict=True)):
+                    continue
+                listed = [self._listed_or_mended(one, view) for one, view in zip(rounds, views, strict=True)]
+                if all(listed):
+                    return [read for read in listed if read is not None]
 
     def _why_full(self, source: Source) -> str:
         return self._tools.before.why_full(source.name, self._tools.thoroughness) or self._full_because
+
+    def _listed_or_mended(self, rounds: Rounds, view: View) -> SourceRead | None:
+        """What was read; None where another round is needed, because pages were to be taken apart that are damaged."""
+        try:
+            return self._listed(rounds, view)
+        except NotKeptError as error:
+            rounds.mend(error)
+            return None
 
     def _listed(self, rounds: Rounds, view: View) -> SourceRead:
         settled, inherited = _settled(rounds), rounds.inherited
@@ -150,7 +162,7 @@ def _source_entry(rounds: Rounds, view: View, before: Before) -> SourceEntry:
         point=point,
         warnings=_shortened((*probe.warnings, *settled.warnings)),
         increments=known.increments + 1 if known is not None and is_increment else 0,
-        full_because="" if is_increment else rounds.full_because or "no range of the last snapshot is unchanged",
+        full_because="" if is_increment else rounds.full_because or rounds.nothing_kept,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from drtool.errors import DrtoolError
@@ -13,10 +13,12 @@ from drtool.repository.chain import Snapshot, read_catalogue
 from drtool.repository.manifests import SourceEntry, StreamEntry
 from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository
+from drtool.repository.state import Missed
 from drtool.sources.base import Consistency, StreamInfo
 
 #: The share of the unchanged chunks that an increment reads all the same, to check itself.
 CHECK = 0.02
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Before:
 
     def __init__(self, repository: Repository, job: str, reporter: Reporter) -> None:
         self.job = job
+        self._state = repository.state
+        self._missed = repository.state.missed(job)
         self.reader = ChunkReader(repository)
         catalogue = read_catalogue(repository)
         for problem in catalogue.problems:
@@ -80,6 +84,8 @@ class Before:
 
     def why_full(self, source: str, thoroughness: Thoroughness) -> str:
         """Why all of a source is to be read; empty where the last snapshot is one to start from."""
+        if self.missed(source):
+            return f"{untold(self.missed(source))}, as an earlier run found"
         if thoroughness.full:
             return "asked for (--full)"
         if self.last is None:
@@ -97,6 +103,31 @@ class Before:
         if not self.entries and self.last.manifest.stream_count:
             return "the last snapshot's stream list cannot be read"
         return ""
+
+    def missed(self, source: str) -> tuple[str, ...]:
+        """The streams of which a source did not tell a change, as long as no full read was committed since."""
+        found = self._missed.get(source)
+        return found.streams if found is not None else ()
+
+    def note_missed(self, source: str, streams: tuple[str, ...]) -> None:
+        """The source did not tell of changes in these streams: the increments back to the last full read may lack them.
+
+        The local state holds it from here on, until `forget_missed`.
+        """
+        found = self.source(source)
+        increments = found.increments if found is not None else 0
+        self._missed[source] = Missed(streams, self.number - increments + 1, self.number)
+        self._state.note_missed(self.job, source, self._missed[source])
+
+    def forget_missed(self, sources: Iterable[str]) -> None:
+        """A full read of these sources was committed."""
+        self._state.forget_missed(self.job, sources)
+
+    def may_lack(self, sources: Iterable[str]) -> Iterator[tuple[int, int]]:
+        """The snapshots of this chain, as numbers (first, last), that may lack what these sources did not tell."""
+        for missed in filter(None, map(self._missed.get, sources)):
+            if self.chain_between([(missed.low, missed.high)]):
+                yield missed.low, missed.high
 
     def chain_between(self, numbers: Iterable[tuple[int, int]]) -> tuple[str, ...]:
         """The ids of this chain's snapshots with numbers in these ranges (first, last)."""
@@ -120,6 +151,12 @@ class Before:
                 f"the last snapshot's stream list cannot be read, so more than needed may be stored: {error.message}"
             )
             return []
+
+
+def untold(streams: Sequence[str]) -> str:
+    """Why nothing may be taken over of a source that did not tell of changes in these streams."""
+    more = f" and {len(streams) - _NAMED} more" if len(streams) > _NAMED else ""
+    return f"the oplog did not tell of a change in {', '.join(streams[:_NAMED])}{more}"
 
 
 def _ordinal(number: int) -> str:

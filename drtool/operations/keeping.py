@@ -1,12 +1,18 @@
-"""The pages of a job's streams: stored in the repository, and kept on this host for the next increment."""
+"""The pages of a job's streams: stored in the repository, and kept on this host for the next increment.
+
+A file on a disk is no proof: what is kept is checked before it is used, pages and bounds by their chunk ids, the first
+key of a leaf, which is used without its bounds, by a keyed hash.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drtool.errors import RepositoryError
+from blake3 import blake3
+
 from drtool.operations.collecting import PartList
-from drtool.operations.coverage import Coverage, KeptLeaf
+from drtool.operations.coverage import Coverage, KeptLeaf, NotKeptError
+from drtool.repository.chunks import chunk_id
 from drtool.repository.keyring import ChunkKind
 from drtool.repository.pages import BuiltPage, Leaf, PageBuilder, PageRef, decode_bounds, decode_page, leaf_refs
 from drtool.repository.repository import Repository
@@ -18,6 +24,7 @@ from drtool.sources.cutting import Chunk
 _ROWS_AT_ONCE = 256
 #: From so many leaves a part on, parts are even enough if they begin with a leaf.
 _LEAVES_PER_PART = 4
+_SEAL_BYTES = 16
 
 
 class Pages:
@@ -27,43 +34,38 @@ class Pages:
     """
 
     def __init__(self, repository: Repository, writer: ChunkWriter, job: str, number: int) -> None:
-        self._state, self._writer = repository.state, writer
+        self._state, self._writer, self._keyring = repository.state, writer, repository.keyring
         self._job, self._number = job, number
         self._rows: list[KeptPage] = []
         self.used: set[bytes] = set()
 
-    def leaves(self, root: PageRef | None) -> list[KeptLeaf] | None:
-        """The leaves of a tree; None where this host did not keep all of it."""
-        try:
-            refs = list(leaf_refs(root, lambda id_: self._kept(id_).data))
-        except RepositoryError:
-            return None
-        firsts = [self._state.first_key(self._job, ref.id) for ref in refs]
-        leaves: list[KeptLeaf] = []
-        for number, (ref, first) in enumerate(zip(refs, firsts, strict=True), start=1):
-            if first is None:
-                return None
-            leaves.append(KeptLeaf(ref, first, ends_tree=number == len(refs)))
-        return leaves
+    def leaves(self, root: PageRef | None) -> list[KeptLeaf]:
+        """The leaves of a tree; ``NotKeptError`` where this host did not keep all of it, or no longer as it was."""
+        refs = list(leaf_refs(root, lambda id_: self._kept(id_).data))
+        return [KeptLeaf(ref, self._first(ref.id), ends_tree=ref is refs[-1]) for ref in refs]
 
     def parts(self, root: PageRef | None, count: int) -> Sequence[KeyRange] | None:
         """`count` ranges that begin where chunks of a tree began; None where that is not known here."""
-        leaves = self.leaves(root) or []
-        firsts = [leaf.first for leaf in leaves]
-        if len(firsts) < _LEAVES_PER_PART * count:
-            lists = [self.expand(leaf) for leaf in leaves]
-            firsts = [chunks.first(index) for chunks in lists for index in range(len(chunks))]
+        try:
+            leaves = self.leaves(root)
+            firsts = [leaf.first for leaf in leaves]
+            if len(firsts) < _LEAVES_PER_PART * count:
+                lists = [self.expand(leaf) for leaf in leaves]
+                firsts = [chunks.first(index) for chunks in lists for index in range(len(chunks))]
+        except NotKeptError:
+            return None
         if len(firsts) < count:
             return None
         bounds = [firsts[number * len(firsts) // count] for number in range(1, count)]
         return [KeyRange(lower, upper) for lower, upper in zip([None, *bounds], [*bounds, None], strict=True)]
 
     def expand(self, leaf: KeptLeaf) -> PartList:
-        """The chunks of a leaf."""
+        """The chunks of a leaf; ``NotKeptError`` where they are no longer what was kept."""
         kept = self._kept(leaf.ref.id)
-        page, bounds = decode_page(kept.data), decode_bounds(kept.bounds)
-        if not isinstance(page, Leaf) or not len(page.chunks) == len(bounds) == leaf.ref.chunks:
-            raise RepositoryError("the local state is damaged: a page does not fit its bounds")
+        page = decode_page(kept.data)
+        if not isinstance(page, Leaf) or chunk_id(self._keyring, ChunkKind.PRIVATE, kept.bounds) != page.bounds:
+            raise self._damaged(kept.id)
+        bounds = decode_bounds(kept.bounds)
         chunks = PartList(inherited=True)
         for ref, bound in zip(page.chunks, bounds, strict=True):
             chunks.add(ref.id, ref.length, Chunk(b"", ref.records, bound.first, bound.last))
@@ -86,12 +88,33 @@ class Pages:
 
     def _built(self, page: BuiltPage) -> None:
         self.used.add(page.ref.id)
-        self._rows.append(KeptPage(page.ref.id, page.data, page.first, page.bounds))
+        seal = self._seal(page.ref.id, page.first)
+        self._rows.append(KeptPage(page.ref.id, page.data, page.first, page.bounds, seal))
         if len(self._rows) >= _ROWS_AT_ONCE:
             self.flush()
 
     def _kept(self, id_: bytes) -> KeptPage:
         kept = self._state.page(self._job, id_)
         if kept is None:
-            raise RepositoryError("the local state lacks a page of the last snapshot")
+            raise self._missing(id_)
+        if chunk_id(self._keyring, ChunkKind.CATALOG, kept.data) != id_:
+            raise self._damaged(id_)
         return kept
+
+    def _first(self, id_: bytes) -> bytes:
+        found = self._state.first_key(self._job, id_)
+        if found is None:
+            raise self._missing(id_)
+        first, seal = found
+        if self._seal(id_, first) != seal:
+            raise self._damaged(id_)
+        return first
+
+    def _seal(self, id_: bytes, first: bytes) -> bytes:
+        return blake3(id_ + first, key=self._keyring.seal_key).digest(_SEAL_BYTES)
+
+    def _missing(self, id_: bytes) -> NotKeptError:
+        return NotKeptError(f"the local state {self._state.path} lacks page {id_.hex()[:16]} of the last snapshot")
+
+    def _damaged(self, id_: bytes) -> NotKeptError:
+        return NotKeptError(f"the local state {self._state.path} is damaged: page {id_.hex()[:16]} is another one")

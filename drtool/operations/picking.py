@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from drtool.errors import MissingObjectError, UsageError
 from drtool.operations.contents import Contents, list_needed
@@ -13,10 +13,13 @@ from drtool.repository.repository import Repository
 from drtool.sources.base import Source
 
 
-def pick(contents: Contents, snapshot: Snapshot, source: Source, only: Sequence[str]) -> list[StreamEntry]:
+def pick(
+    contents: Contents, snapshot: Snapshot, source: Source, only: Sequence[str], *, log_follows: bool = False
+) -> list[StreamEntry]:
     """The streams of `source`, those that fit `only` where that is not empty, in the snapshot's order.
 
-    ``UsageError`` where the snapshot holds nothing of the source, or nothing that fits a pattern.
+    ``UsageError`` where the snapshot holds nothing of the source, or nothing that fits a pattern; with `log_follows`,
+    that may be yet to come.
     """
     entries = [entry for entry in contents.streams() if entry.source == source.name and not is_overlay(entry)]
     if not entries:
@@ -24,16 +27,23 @@ def pick(contents: Contents, snapshot: Snapshot, source: Source, only: Sequence[
         raise UsageError(f"the snapshot holds nothing of source {source.name}", hint=f"It holds: {names}")
     if not only:
         return entries
-    chosen: set[str] = set()
+    if not log_follows:
+        require_fitting([entry.name for entry in entries], snapshot, source, only)
+    return [entry for entry in entries if any(source.matches(entry.name, pattern) for pattern in only)]
+
+
+def require_fitting(
+    names: Collection[str], snapshot: Snapshot, source: Source, only: Iterable[str], *, log: bool = False
+) -> None:
+    """``UsageError`` for a pattern that fits none of these streams, which are all there is; with `log`, in the archived
+    log, too."""
     for pattern in only:
-        found = {entry.name for entry in entries if source.matches(entry.name, pattern)}
-        if not found:
+        if not any(source.matches(name, pattern) for name in names):
+            later = ", and nothing that its log made that is there at that moment" if log else ""
             raise UsageError(
-                f"--only {pattern} fits nothing in the snapshot",
-                hint=f"drtool show {snapshot.id} lists what it holds.",
+                f"--only {pattern} fits nothing in the snapshot{later}",
+                hint=f"drtool show {snapshot.id} lists what the snapshot holds.",
             )
-        chosen |= found
-    return [entry for entry in entries if entry.name in chosen]
 
 
 def require_all(repository: Repository, contents: Contents, entries: Sequence[StreamEntry], operation: str) -> None:

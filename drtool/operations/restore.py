@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from drtool.errors import RolledBackError, TargetNotEmptyError, UsageError
 from drtool.operations.budget import Budget
 from drtool.operations.catalogue import Known
+from drtool.operations.changed import Change, changes
 from drtool.operations.contents import Contents
 from drtool.operations.loading import load
 from drtool.operations.overlaying import overlay_of, replay_overlay
-from drtool.operations.picking import pick, require_all
+from drtool.operations.picking import pick, require_all, require_fitting
+from drtool.operations.pitr.entries import Way
 from drtool.operations.pitr.reach import moment
 from drtool.operations.pitr.recovering import Recovery
-from drtool.operations.pitr.replaying import replay_archive
+from drtool.operations.pitr.replaying import rehearse_archive, replay_archive
 from drtool.operations.reporting import Reporter
+from drtool.operations.wishing import Names, Wish, refuse_collisions
 from drtool.repository.chain import Catalogue, Snapshot
 from drtool.repository.manifests import StreamEntry
 from drtool.repository.reader import ChunkReader
@@ -28,20 +31,6 @@ from drtool.sources.base import Consistency, Inspection, Loaded, Replayed, Resto
 RATE = "restore"
 #: How many incomplete collections a warning names.
 _NAMED = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What to restore and where to.
-
-    ``to`` is another server, where names stay the same; ``only`` and ``rename`` (old, new) are as typed; ``users``
-    says whether users and roles come back (None: as the source thinks safe).
-    """
-
-    to: str | None = None
-    only: tuple[str, ...] = ()
-    rename: tuple[tuple[str, str], ...] = ()
-    users: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +58,17 @@ class Prospect:
         return sum(item.records for item in self.plan.items)
 
     @property
+    def made(self) -> Mapping[str, str]:
+        """What is there at the end because the log makes or renames it, by its name in the source, with that in the
+        target."""
+        return {} if self.plan.rehearsed is None else self.plan.rehearsed.made
+
+    @property
+    def parked(self) -> Collection[str]:
+        """The identities of streams that are restored only for the name that the log gives them."""
+        return () if self.plan.rehearsed is None else self.plan.rehearsed.parked
+
+    @property
     def bytes(self) -> int:
         """How many bytes of records."""
         return sum(item.bytes for item in self.plan.items)
@@ -76,7 +76,11 @@ class Prospect:
 
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
-    """What came back."""
+    """What came back: ``records`` and ``streams`` are there, ``expected_records`` are those of the snapshot.
+
+    ``bytes`` were loaded. ``replayed`` are operations of a log, ``changes`` what those made of the snapshot's streams.
+    ``already_there`` says by stream how many users and roles had been in the target before.
+    """
 
     target: str
     records: int
@@ -86,6 +90,8 @@ class RestoreResult:
     seconds: float
     replayed: int
     recovered_to: datetime
+    changes: tuple[Change, ...] = ()
+    already_there: Mapping[str, int] = field(default_factory=dict)
 
 
 class Restore:
@@ -114,6 +120,7 @@ class Restore:
         self._contents = Contents(self._reader, snapshot.manifest)
         self._recovery = recovery
         self._way = None if recovery is None else recovery.way(self._reader)
+        self._names = Names(wish, source, self._instant() if recovery is None else moment(recovery.goal.at))
         self._target = source.target(wish.to)
 
     def prospect(self) -> Prospect:
@@ -121,17 +128,42 @@ class Restore:
 
         ``UsageError`` where a pattern fits nothing, ``MissingObjectError`` where the repository lacks something.
         """
-        chosen = pick(self._contents, self._snapshot, self._source, self._wish.only)
-        self._refuse_idle_renames(chosen)
+        log_follows = self._recovery is not None
+        chosen = pick(self._contents, self._snapshot, self._source, self._wish.only, log_follows=log_follows)
+        if not log_follows:
+            self._names.refuse_idle([entry.name for entry in chosen])
         chosen, left_out = self._without_left_out(chosen)
         require_all(self._repository, self._contents, [*chosen, *overlay_of(self._contents, self._source)], "restore")
-        if self._way is not None:
-            self._way.check(self._reporter)
-        items = tuple(self._item(entry) for entry in chosen)
-        _refuse_collisions(items)
-        plan = RestorePlan(items, marker=self._marker(), name_of=self._chosen_name if self._wish.only else None)
+        items = tuple(self._item(entry, self._names.of(entry.name)) for entry in chosen)
+        refuse_collisions(items)
+        naming = self._names.of_chosen if self._wish.only else None
+        plan = RestorePlan(items, marker=self._marker(), name_of=naming, default_name=self._names.of)
+        if self._recovery is not None and self._way is not None:
+            plan, chosen = self._foreseen(self._recovery, self._way, plan, chosen)
         by_name = {entry.name: entry for entry in chosen}
         return Prospect(self._snapshot, plan, by_name, self._target.inspect(plan), left_out)
+
+    def _foreseen(
+        self, recovery: Recovery, way: Way, plan: RestorePlan, chosen: Sequence[StreamEntry]
+    ) -> tuple[RestorePlan, list[StreamEntry]]:
+        """The plan with what the log makes of it, and all streams that are to be loaded."""
+        others = self._others(chosen) if self._wish.only else []
+        infos = [self._contents.info(entry) for entry in others]
+        rehearsed = rehearse_archive(recovery, way, self._target, plan, self._reporter, infos)
+        held = pick(self._contents, self._snapshot, self._source, ())
+        names = [*(entry.name for entry in held), *rehearsed.made]
+        require_fitting(names, self._snapshot, self._source, self._wish.only, log=True)
+        self._names.refuse_idle([*(entry.name for entry in chosen), *rehearsed.made])
+        waiting = [entry for entry in others if entry.identity in rehearsed.parked]
+        require_all(self._repository, self._contents, waiting, "restore")
+        items = (*plan.items, *(self._item(entry, rehearsed.parked[entry.identity]) for entry in waiting))
+        return replace(plan, items=items, rehearsed=rehearsed), [*chosen, *waiting]
+
+    def _others(self, chosen: Collection[StreamEntry]) -> list[StreamEntry]:
+        """Streams that nobody asked for by the names that they have in the snapshot."""
+        names = {entry.name for entry in chosen}
+        entries = pick(self._contents, self._snapshot, self._source, ())
+        return [entry for entry in entries if entry.identity and entry.name not in names]
 
     def run(self, prospect: Prospect) -> RestoreResult:
         """Restore. ``TargetNotEmptyError`` where something is in the way; nothing was written then."""
@@ -140,44 +172,48 @@ class Restore:
             more = len(prospect.inspection.occupied) - 10
             raise TargetNotEmptyError(
                 f"{prospect.inspection.target} is not empty: {shown}" + (f"; and {more} more" if more > 0 else ""),
-                hint="Restore under another name with --rename OLD=NEW, or to another server with --to URI.",
+                hint=prospect.inspection.hint,
             )
         started = time.monotonic()
-        self._target.begin(prospect.plan)
+        begun = False
         try:
-            loaded, replayed = self._fill(prospect)
-        except BaseException:
-            self._reporter.warn(_incomplete(prospect))
+            self._target.begin(prospect.plan)
+            begun = True
+            loaded, replayed, already = self._fill(prospect)
+        except BaseException as error:
+            if begun or not isinstance(error, TargetNotEmptyError):  # otherwise what is there is somebody else's
+                self._reporter.warn(_incomplete(prospect))
             raise
         seconds = time.monotonic() - started
         self._repository.state.keep_measured(RATE, loaded.bytes / max(seconds, 0.001))
         return RestoreResult(
             target=prospect.inspection.target,
-            records=loaded.records,
+            records=loaded.records if replayed is None else sum(each.records for each in replayed.there),
             expected_records=prospect.records,
-            streams=len(prospect.plan.items),
+            streams=len(prospect.plan.items if replayed is None else replayed.there),
             bytes=loaded.bytes,
             seconds=seconds,
             replayed=0 if replayed is None else replayed.operations,
-            recovered_to=self._instant() if replayed is None else moment(tuple(replayed.position)),
+            recovered_to=self._instant() if self._recovery is None or replayed is None else _moment(replayed),
+            changes=() if replayed is None else tuple(changes(prospect.plan.items, replayed.there)),
+            already_there=already,
         )
 
-    def _fill(self, prospect: Prospect) -> tuple[Loaded, Replayed | None]:
+    def _fill(self, prospect: Prospect) -> tuple[Loaded, Replayed | None, Mapping[str, int]]:
         loaded = load(
             self._contents, prospect.entries, prospect.plan.items, self._target, self._budget.readers, self._reporter
         )
-        replayed = None
         if self._recovery is None or self._way is None:
-            replay_overlay(self._contents, self._source, self._target, prospect.plan)
+            replayed = replay_overlay(self._contents, self._source, self._target, prospect.plan)
         else:  # which begins where an overlay does
             replayed = replay_archive(self._recovery, self._way, self._target, prospect.plan, self._reporter)
         task = "Building indexes"
         self._reporter.start(task)
         try:
-            self._target.finish(prospect.plan, self._reporter.note)
+            already = self._target.finish(prospect.plan, self._reporter.note)
         finally:
             self._reporter.finish(task)
-        return loaded, replayed
+        return loaded, replayed, already
 
     def _marker(self) -> str:
         marker = f"{self._snapshot.id}:{self._snapshot.hash[:16]}"
@@ -193,60 +229,37 @@ class Restore:
 
     def _without_left_out(self, chosen: Sequence[StreamEntry]) -> tuple[list[StreamEntry], tuple[LeftOut, ...]]:
         wish = self._wish
-        names = {entry.name: self._name(entry.name) for entry in chosen}
+        names = {entry.name: self._names.of(entry.name) for entry in chosen}
         reasons = self._source.left_out(names, only=wish.only, users=wish.users, elsewhere=wish.to is not None)
         kept = [entry for entry in chosen if entry.name not in reasons]
         left_out = tuple(
             LeftOut(entry.name, entry.records, reasons[entry.name]) for entry in chosen if entry.name in reasons
         )
-        if not kept:
+        if not kept and left_out:
             first = left_out[0]
             raise UsageError(f"there is nothing to restore: {first.stream} is left out: {first.reason}")
         return kept, left_out
 
-    def _refuse_idle_renames(self, chosen: Sequence[StreamEntry]) -> None:
-        for old, new in self._wish.rename:
-            if all(self._source.rename(entry.name, old, new) is None for entry in chosen):
-                raise UsageError(
-                    f"--rename {old}={new} fits nothing that is to be restored",
-                    hint=f"drtool show {self._snapshot.id} lists what the snapshot holds.",
-                )
-
-    def _item(self, entry: StreamEntry) -> RestoreItem:
+    def _item(self, entry: StreamEntry, name: str) -> RestoreItem:
         info = self._contents.info(entry)
-        return RestoreItem(info, self._name(entry.name), entry.records, entry.bytes, Consistency(entry.consistency))
-
-    def _chosen_name(self, stream: str) -> str | None:
-        """The name of a stream that the log makes, if ``only`` fits it."""
-        fits = any(self._source.matches(stream, pattern) for pattern in self._wish.only)
-        return self._name(stream) if fits else None
-
-    def _name(self, stream: str) -> str:
-        for old, new in self._wish.rename:
-            renamed = self._source.rename(stream, old, new)
-            if renamed is not None:
-                return renamed
-        if self._wish.to is not None:
-            return stream
-        when = self._instant() if self._recovery is None else moment(self._recovery.goal.at)
-        return self._source.name_of_restored(stream, f"restored_{when:%Y%m%d_%H%M%S}")
+        return RestoreItem(info, name, entry.records, entry.bytes, Consistency(entry.consistency))
 
     def _instant(self) -> datetime:
         return datetime.fromisoformat(self._snapshot.manifest.instant)
 
 
+def _moment(replayed: Replayed) -> datetime:
+    seconds, increment = replayed.position
+    return moment((int(seconds), int(increment)))
+
+
 def _incomplete(prospect: Prospect) -> str:
-    names = [item.name for item in prospect.plan.items]
+    names = [item.name for item in prospect.plan.items] or list(prospect.made.values())
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"incomplete in {prospect.inspection.target}, not to be used: {', '.join(names[:_NAMED])}{more}"
-
-
-def _refuse_collisions(items: Sequence[RestoreItem]) -> None:
-    seen: dict[str, str] = {}
-    for item in items:
-        if item.name in seen:
-            raise UsageError(f"{seen[item.name]} and {item.stream.name} would both be restored as {item.name}")
-        seen[item.name] = item.stream.name
+    return (
+        f"incomplete in {prospect.inspection.target}, not to be used: {', '.join(names[:_NAMED])}{more};"
+        " the same command begins anew and replaces it, with all else that this one made"
+    )
 
 
 def expected_seconds(repository: Repository, known: Known, size: int) -> float | None:

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from drtool.errors import InstantMovedError, SourceError
+from drtool.errors import InstantMovedError, SourceError, WindowPassedError
 from drtool.operations.budget import Budget
 from drtool.operations.checking import Subject, check
 from drtool.operations.converging import ATTEMPTS, Pace
-from drtool.operations.coverage import Coverage, Gap, Groups, Part
-from drtool.operations.inheriting import Before, Thoroughness
+from drtool.operations.coverage import Coverage, Gap, Groups, NotKeptError, Part, UnjoinedError
+from drtool.operations.inheriting import Before, Thoroughness, untold
 from drtool.operations.keeping import Pages
 from drtool.operations.reading import Intake, Taken, Unit
 from drtool.operations.reporting import Reporter
@@ -28,7 +28,6 @@ from drtool.repository.writer import ChunkWriter
 from drtool.sources.base import WHOLE, Consistency, KeyRange, Probe, Settled, Source, StreamInfo, View
 from drtool.sources.cutting import CutRule
 
-_NAMED = 5
 _Moved = InstantMovedError | None
 
 
@@ -65,13 +64,15 @@ class Tally:
 
 
 class Rounds:
-    """The rounds of one source. ``full_because`` says why nothing is taken over from the last snapshot, if it is so;
-    ``missed`` are the streams of which the source did not tell a change."""
+    """The rounds of one source. ``full_because`` says why nothing is taken over from the last snapshot, if it is so,
+    ``nothing_kept`` where that only turned out. ``missed`` are the streams of which the source did not tell a change,
+    found in this run or in one before it that committed nothing."""
 
     def __init__(self, source: Source, probe: Probe, tools: Tools, full_because: str) -> None:
         self.source, self.probe = source, probe
         self.full_because = full_because
-        self.missed: tuple[str, ...] = ()
+        self.nothing_kept = "no range of the last snapshot is unchanged"
+        self.missed = tools.before.missed(source.name)
         self.tally = Tally()
         self.tracked: dict[tuple[str, str], Tracked] = {}
         self.unrecorded: list[StreamInfo] = []
@@ -81,7 +82,7 @@ class Rounds:
         self._tools = tools
         self._pace = Pace()
         self._can_tell = True
-        self._restarts = 0
+        self._restarts = self._mended = 0
         known = None if full_because else tools.before.source(source.name)
         self._since: Mapping[str, Any] | None = known.point if known is not None else None
 
@@ -95,26 +96,40 @@ class Rounds:
         before = self.tally.kept
         try:
             self._follow(view)
-            self._fill(view)
-            if not self._holds(view):
+            if not (self._fill(view) and self._holds(view)):
                 return False
             self._read_overlay(view)
             self.settled = view.settle()
         except InstantMovedError as error:
             self._go_on(error, self.tally.kept - before)
             return False
+        except NotKeptError as error:
+            self.mend(error)
+            return False
         self._pace.end(self.tally.kept - before, None)
         return True
+
+    def mend(self, error: NotKeptError) -> None:
+        """The local state is damaged: the next round reads all that it no longer gives."""
+        lost = sum(tracked.coverage.give_up_lost() for tracked in self.tracked.values())
+        self._warn_of_state(f"{error.message}; what its damaged pages ({lost}) stand for is read again")
+        self._mended += 1
+        if self._mended > ATTEMPTS:
+            self._start_over(self.nothing_kept)
+
+    def _warn_of_state(self, text: str) -> None:
+        self.nothing_kept = "the local state is damaged"
+        self._tools.reporter.warn(f"{self.source.name}: {text}")
 
     def _go_on(self, error: InstantMovedError, kept: int) -> None:
         reporter, name = self._tools.reporter, self.source.name
         if self._pace.end(kept, error) or self.overlay_since is not None:
             if self._pace.stands:
-                raise error
+                raise _standing(name, error)
             reporter.note(f"{name}: {error.message}; going on at a later instant with what is left")
             return
         if self._pace.stands or not self._can_tell:
-            raise error
+            raise _standing(name, error)
         self.overlay_since = self._since
         reporter.warn(
             f"{name}: records change faster than they can be read at one instant ({error.message});"
@@ -174,7 +189,11 @@ class Rounds:
 
     def _beginning(self, stream: StreamInfo) -> Coverage:
         entry = None if self.full_because or self._pace.rounds else self._tools.before.stream(self.source.name, stream)
-        leaves = self._tools.pages.leaves(entry.root) if entry is not None else None
+        try:
+            leaves = self._tools.pages.leaves(entry.root) if entry is not None else None
+        except NotKeptError as error:
+            self._warn_of_state(f"{error.message}; {stream.name} is read whole")
+            leaves = None
         if not leaves:
             return self._nothing(stream)
         return Coverage(leaves, self._tools.pages.expand)
@@ -203,8 +222,9 @@ class Rounds:
 
     # --- filling the gaps -----------------------------------------------------------------------
 
-    def _fill(self, view: View) -> None:
-        """Read the gaps; what was read before the instant moved away is put in, too."""
+    def _fill(self, view: View) -> bool:
+        """Read the gaps; what was read before the instant moved away is put in, too. False where it does not fit what
+        is kept: then nothing is."""
         asked = [
             (tracked, place, unit, size)
             for tracked in self.tracked.values()
@@ -217,9 +237,23 @@ class Rounds:
             part = Part(unit.part, found.chunks, found.complete, size)
             parts.setdefault(tracked.stream.name, {}).setdefault(place, []).append(part)
         for tracked in self.tracked.values():
-            self.tally.kept += tracked.coverage.fill(parts.get(tracked.stream.name, {}))
+            try:
+                self.tally.kept += tracked.coverage.fill(parts.get(tracked.stream.name, {}))
+            except UnjoinedError as error:
+                self._give_up(tracked, error)
+                return False
         if moved is not None:
             raise moved
+        return True
+
+    def _give_up(self, tracked: Tracked, error: UnjoinedError) -> None:
+        """Something changed that the source did not tell: since the last snapshot, or between two rounds."""
+        if tracked.coverage.inherited:
+            self._start_over_for((tracked.stream.name,))
+            return
+        reason = f"{tracked.stream.name}: {error}"
+        self._tools.reporter.warn(f"{self.source.name}: {reason}; everything is read again")
+        self._start_over(reason)
 
     def _units(self, view: View, tracked: Tracked, part: KeyRange, size: int) -> Iterator[tuple[Unit, int]]:
         parts = self._parts(view, tracked.stream) if part == WHOLE and tracked.stream.keyed else [part]
@@ -282,13 +316,34 @@ class Rounds:
         self.tally.checked = checked.chunks
         self.tally.read += checked.bytes
         if not checked.differing:
+            if checked.chunks < checked.wanted:
+                self._tools.reporter.warn(
+                    f"{self.source.name}: only {checked.chunks} of {checked.wanted} ranges were checked before the"
+                    " server's window passed; a smaller share (check in the job) or a larger window would do"
+                )
             return True
-        self.missed = checked.differing
-        more = f" and {len(self.missed) - _NAMED} more" if len(self.missed) > _NAMED else ""
-        reason = f"the oplog did not tell of a change in {', '.join(self.missed[:_NAMED])}{more}"
+        self._start_over_for(checked.differing)
+        return False
+
+    def _start_over_for(self, missed: tuple[str, ...]) -> None:
+        """Read everything, because the source did not tell of changes in these streams."""
+        self.missed = missed
+        # First of all: should this run fail, the next one must not start from what is known to be wrong.
+        self._tools.before.note_missed(self.source.name, missed)
+        reason = untold(missed)
         self._tools.reporter.warn(
             f"{self.source.name}: {reason}: records that were unchanged by all signs are other ones; everything is read"
         )
         self.full_because = ""
         self._start_over(reason)
-        return False
+
+
+def _standing(source: str, error: InstantMovedError) -> InstantMovedError:
+    """That rounds lead nowhere, with what would help."""
+    if not isinstance(error, WindowPassedError):
+        return error
+    return WindowPassedError(
+        f"{source}: round after round the instant passed before anything could be read: {error.message}",
+        hint="Raise the server's minSnapshotHistoryWindowInSeconds (300 by default), the source's bandwidth, or"
+        " limits.readers.",
+    )

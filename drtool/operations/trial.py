@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from drtool.errors import DrtoolError
+from drtool.errors import DamagedObjectError
 from drtool.operations.budget import Budget
 from drtool.operations.contents import Contents, Problem
 from drtool.operations.loading import load
@@ -117,7 +117,7 @@ class _Comparison:
             return 0, problems  # what an overlay was replayed over is nowhere else to be compared with
         try:
             records, found = self._compare_records(name, restored, advance)
-        except DrtoolError as error:
+        except DamagedObjectError as error:  # a server or store that fails says nothing of the snapshot
             return 0, [*problems, Problem.of(error, stream=self._stream(name))]
         return records, [*problems, *found]
 

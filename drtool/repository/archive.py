@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from drtool.errors import (
     MissingObjectError,
     RolledBackError,
     TamperedError,
+    UnknownSignerError,
     WrongKeyError,
 )
 from drtool.repository.chain import holes
@@ -98,11 +100,16 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What is archived of a source: timelines, the current one last, and what is wrong: an error each."""
+    """What is archived of a source: timelines, the current one last, and what is wrong: an error each.
+
+    ``lost`` are segments that are known by name only: their objects cannot be read, or are gone. What was signed by
+    somebody whom the root did not allow is among the problems, and counts for nothing.
+    """
 
     source: str
     timelines: tuple[Timeline, ...]
     problems: tuple[DrtoolError, ...]
+    lost: tuple[SegmentName, ...] = ()
 
 
 def read_archive(repository: Repository, source: str) -> Archive:
@@ -112,7 +119,9 @@ def read_archive(repository: Repository, source: str) -> Archive:
     """
     sid = source_id(repository.keyring, source)
     problems: list[DrtoolError] = []
-    found = list(_read(repository, (info.name for info in repository.storage.list(f"{OPLOG}{sid}/")), problems))
+    lost: list[str] = []
+    names = (info.name for info in repository.storage.list(f"{OPLOG}{sid}/"))
+    found = list(_read(repository, names, problems, lost=lost))
     removed = _removed(repository, problems)
     remembered = {
         (head.origin, head.signer, head.job.rpartition("/")[2]): head
@@ -127,9 +136,10 @@ def read_archive(repository: Repository, source: str) -> Archive:
             _chain_problems(source, key, chains[key], removed, remembered.get(key), is_own=key[0] == repository.id)
         )
         problems += wrong
+        lost += [remembered[key].snapshot for error in wrong if isinstance(error, RolledBackError)]
         if not wrong and chains[key]:
             repository.state.saw_heads([max(chains[key], key=lambda one: one.segment.number).head])
-    return Archive(source, _timelines(found), tuple(problems))
+    return Archive(source, timelines(found), tuple(problems), tuple(_parsed(lost)))
 
 
 def open_segment(repository: Repository, name: str, data: bytes) -> Archived:
@@ -149,11 +159,13 @@ def open_segment(repository: Repository, name: str, data: bytes) -> Archived:
 @dataclass(frozen=True, slots=True)
 class Ends:
     """Where archiving stands: ``last`` is the newest segment of the current timeline, whoever wrote it; ``number`` and
-    ``hash`` are this signer's last one in that timeline (0 and None before its first)."""
+    ``hash`` are this signer's last one in that timeline (0 and None before its first). ``begun`` is after which place
+    it holds all without a gap, by what names say."""
 
     last: Archived | None
     number: int = 0
     hash: str | None = None
+    begun: At = (0, 0)
 
 
 def read_ends(repository: Repository, source: str) -> Ends:
@@ -172,8 +184,18 @@ def read_ends(repository: Repository, source: str) -> Ends:
     if not newest:
         return Ends(None)
     last = max(newest, key=recency)
-    number, hash_ = _own(repository, last, by_timeline[last.segment.timeline])
-    return Ends(last, number, hash_)
+    names = by_timeline[last.segment.timeline]
+    return Ends(last, *_own(repository, last, names), _begun(last.segment, names))
+
+
+def _begun(last: Segment, names: Iterable[str]) -> At:
+    begun = last.start.at
+    for name in sorted(_parsed(names), key=lambda name: name.end, reverse=True):
+        if name.end < begun:
+            break
+        if name.end == begun:
+            begun = name.start
+    return begun
 
 
 def recency(one: Archived) -> tuple[datetime, At]:
@@ -202,30 +224,48 @@ def _first(found: Iterable[Archived]) -> list[Archived]:
 
 
 def _read(
-    repository: Repository, names: Iterable[str], problems: list[DrtoolError], *, at_once: int | None = None
+    repository: Repository,
+    names: Iterable[str],
+    problems: list[DrtoolError],
+    *,
+    at_once: int | None = None,
+    lost: list[str] | None = None,
 ) -> Iterator[Archived]:
-    """The segments of these names, in order, that can be read; the errors of the others."""
+    """The segments of these names, in order, that can be read; the errors of the others, and their names in `lost`,
+    unless they never counted."""
+    gone = [] if lost is None else lost
     listed = list(names)
     size = at_once or max(1, len(listed))
     for start in range(0, len(listed), size):
         for name, data in repository.fetch(listed[start : start + size]):
             if isinstance(data, DrtoolError):
                 problems.append(data)
+                gone.append(name)
                 continue
             if data is None:
                 continue
             try:
                 yield open_segment(repository, name, data)
+            except UnknownSignerError as error:
+                problems.append(error)
             except (DamagedObjectError, TamperedError, WrongKeyError) as error:
                 problems.append(error)
+                gone.append(name)
 
 
-def _timelines(found: Iterable[Archived]) -> tuple[Timeline, ...]:
+def _parsed(names: Iterable[str]) -> Iterator[SegmentName]:
+    for name in names:
+        with contextlib.suppress(DamagedObjectError):  # what lies there under another name is among the problems
+            yield SegmentName.parse(name)
+
+
+def timelines(found: Iterable[Archived]) -> tuple[Timeline, ...]:
+    """The timelines that these segments make, the current one last."""
     by_timeline: dict[str, list[Archived]] = defaultdict(list)
     for one in found:
         by_timeline[one.segment.timeline].append(one)
-    timelines = [Timeline(id_, stretches(segments)) for id_, segments in by_timeline.items()]
-    return tuple(sorted(timelines, key=lambda timeline: max(recency(one) for one in by_timeline[timeline.id])))
+    made = [Timeline(id_, stretches(segments)) for id_, segments in by_timeline.items()]
+    return tuple(sorted(made, key=lambda timeline: max(recency(one) for one in by_timeline[timeline.id])))
 
 
 def stretches(segments: Iterable[Archived]) -> tuple[Stretch, ...]:

@@ -18,7 +18,7 @@ from drtool.errors import (
     WrongKeyError,
 )
 from drtool.repository.manifests import SNAPSHOTS, Manifest, object_hash
-from drtool.repository.repository import Repository
+from drtool.repository.repository import FETCHERS, Repository
 from drtool.repository.sealed import Kind
 from drtool.repository.segments import OPLOG
 from drtool.repository.state import Head
@@ -116,6 +116,21 @@ def read_catalogue(repository: Repository) -> Catalogue:
         if not found and chains[key]:
             repository.state.saw_heads([max(chains[key], key=lambda s: s.manifest.number).head])
     return Catalogue(tuple(snapshots), tuple(problems))
+
+
+def newest_first(repository: Repository) -> Iterator[Snapshot]:
+    """The snapshots that can be read, each checked by itself only; a few manifests are read at a time, so that whoever
+    looks for a recent one reads few."""
+    names = sorted((info.name for info in repository.storage.list(SNAPSHOTS)), reverse=True)
+    for start in range(0, len(names), FETCHERS):
+        for name, data in repository.fetch(names[start : start + FETCHERS]):
+            if not isinstance(data, bytes):
+                continue
+            try:
+                snapshot = open_snapshot(repository, name, data)
+            except (DamagedObjectError, FormatVersionError, TamperedError, WrongKeyError):
+                continue
+            yield snapshot
 
 
 def open_snapshot(repository: Repository, name: str, data: bytes) -> Snapshot:

@@ -54,6 +54,11 @@ class Keyring:
         """The key of the cut rule."""
         return derive(self.id_key, "drtool/1/cut")
 
+    @cached_property
+    def seal_key(self) -> bytes:
+        """The key of what a host checks its own notes with."""
+        return derive(self.id_key, "drtool/1/local-state")
+
     def to_json(self) -> dict[str, Any]:
         """The fields that key files and keys/ share."""
         ordered = sorted(self.catalog, key=lambda key_id: (key_id != self.current, key_id))

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from cryptography.exceptions import InvalidTag
 
-from drtool.errors import DamagedObjectError, TamperedError, WrongKeyError
+from drtool.errors import DamagedObjectError, TamperedError, UnknownSignerError, WrongKeyError
 from drtool.repository.keyring import CATALOG_KEY_ID_BYTES, Keyring
 from drtool.repository.primitives import (
     KEY_BYTES,
@@ -98,7 +98,8 @@ def open_object(
     """The content of an object, provided that a signer with the right role wrote it under this name.
 
     `what` names it in errors (`name` by default). ``DamagedObjectError`` when it is truncated or altered or lies
-    under a name that is not its own; ``TamperedError`` when whoever signed it was not allowed to.
+    under a name that is not its own; ``TamperedError`` when whoever signed it was not allowed to
+    (``UnknownSignerError`` where the root never allowed it).
     """
     what = what or name
     scope = _scope(kind, keyring.lineage, document.repository)
@@ -121,7 +122,7 @@ def open_object(
     public, signature = plain[:KEY_BYTES], plain[KEY_BYTES : KEY_BYTES + SIGNATURE_BYTES]
     payload = plain[KEY_BYTES + SIGNATURE_BYTES :]
     if not any(document.allows(public, role) for role in SIGNERS[kind]):
-        raise TamperedError(
+        raise UnknownSignerError(
             f"{what} was signed by {public.hex()[:16]}, whom the root did not allow to sign a {kind.label}"
         )
     if kind in MOMENTARY and document.is_revoked(public):

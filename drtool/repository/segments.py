@@ -39,10 +39,9 @@ class Position:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Position:
         """What `to_json` wrote; ``KeyError``, ``ValueError`` or ``TypeError`` where it did not."""
-        seconds, increment = value["ts"]
-        if not (_is_u32(seconds) and _is_u32(increment) and type(value["term"]) is int):
+        if type(value["term"]) is not int:
             raise ValueError("a place in the log is none")
-        return cls((seconds, increment), value["term"], str(value.get("mark", "")))
+        return cls(_at(value["ts"]), value["term"], str(value.get("mark", "")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class SegmentName:
         found = _NAME.fullmatch(name)
         if found is None:
             raise DamagedObjectError(f"{name} is not the name of a segment")
-        start, end = _place(int(found[3], 16)), _place(int(found[4], 16))
+        start, end = place_of(int(found[3], 16)), place_of(int(found[4], 16))
         if start >= end:
             raise DamagedObjectError(f"{name} ends before it begins")
         return cls(found[1], found[2], start, end)
@@ -75,6 +74,8 @@ class Segment:
 
     ``number`` counts from 1 in the chain of (repository, signer, source id, timeline); ``previous`` is the SHA-256
     (hex) of the object before it, None for the first. ``identity`` is the source's own (a replica set's id), or empty.
+    Where the timeline parted from another, ``foreign`` are the first and the last place known to be of that one only:
+    a snapshot whose instant lies between the two does not belong to this timeline.
     """
 
     repository: str
@@ -92,6 +93,7 @@ class Segment:
     host: str
     run: str
     tool: str
+    foreign: tuple[At, At] | None = None
 
     @property
     def name(self) -> str:
@@ -101,6 +103,7 @@ class Segment:
     def encode(self) -> bytes:
         """The payload to seal."""
         root = self.root
+        parted = {} if self.foreign is None else {"foreign": [list(at) for at in self.foreign]}
         return encode_json(
             {
                 "format": 1,
@@ -126,6 +129,7 @@ class Segment:
                 "host": self.host,
                 "run": self.run,
                 "tool": self.tool,
+                **parted,
             }
         )
 
@@ -172,6 +176,7 @@ class Segment:
             host=str(fields["host"]),
             run=str(fields["run"]),
             tool=str(fields["tool"]),
+            foreign=_foreign(fields.get("foreign")),
         )
 
 
@@ -191,8 +196,23 @@ def number_of(at: At) -> int:
     return at[0] << 32 | at[1]
 
 
-def _place(number: int) -> At:
+def place_of(number: int) -> At:
+    """What `number_of` made a number of."""
     return number >> 32, number % _U32
+
+
+def _foreign(value: Any) -> tuple[At, At] | None:
+    if value is None:
+        return None
+    first, last = value
+    return _at(first), _at(last)
+
+
+def _at(value: Any) -> At:
+    seconds, increment = value
+    if not (_is_u32(seconds) and _is_u32(increment)):
+        raise ValueError("a place in the log is none")
+    return seconds, increment
 
 
 def _is_u32(value: object) -> bool:

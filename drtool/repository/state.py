@@ -16,6 +16,8 @@ from pathlib import Path
 from drtool.errors import RepositoryError
 
 _ELSEWHERE = "Put it elsewhere (repository.state_dir); a damaged file may be removed, for one full read."
+#: No pack is named so: its size is the number of the others.
+_COUNT = b""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS repository (one INTEGER PRIMARY KEY CHECK (one = 1), sequence INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS heads (
@@ -25,9 +27,13 @@ CREATE TABLE IF NOT EXISTS heads (
 CREATE TABLE IF NOT EXISTS measured (what TEXT PRIMARY KEY, value REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS stored_packs (sha256 BLOB PRIMARY KEY, entry BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS bad_packs (sha256 BLOB PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS pages (
-    job TEXT NOT NULL, page BLOB NOT NULL, used INTEGER NOT NULL, first BLOB NOT NULL, data BLOB NOT NULL,
-    bounds BLOB NOT NULL, PRIMARY KEY (job, page)
+CREATE TABLE IF NOT EXISTS kept_pages (
+    job TEXT NOT NULL, page BLOB NOT NULL, used INTEGER NOT NULL, first BLOB NOT NULL, seal BLOB NOT NULL,
+    data BLOB NOT NULL, bounds BLOB NOT NULL, PRIMARY KEY (job, page)
+);
+CREATE TABLE IF NOT EXISTS missed (
+    job TEXT NOT NULL, source TEXT NOT NULL, stream TEXT NOT NULL, low INTEGER NOT NULL, high INTEGER NOT NULL,
+    PRIMARY KEY (job, source, stream)
 );
 CREATE TABLE IF NOT EXISTS relied (
     job TEXT NOT NULL, snapshot TEXT NOT NULL, pack BLOB NOT NULL, number INTEGER NOT NULL, size INTEGER NOT NULL,
@@ -50,12 +56,24 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class KeptPage:
-    """A page as this host wrote it, and of a leaf its first record key and the encoded bounds of its chunks."""
+    """A page as this host wrote it, and of a leaf its first record key, the encoded bounds of its chunks, and by what
+    the key can be checked without them (``seal``). Nobody checked what is read back."""
 
     id: bytes
     data: bytes
     first: bytes
     bounds: bytes
+    seal: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Streams of a source of which it did not tell a change, and the snapshots of this host's chain, by their numbers
+    from ``low`` to ``high``, that may lack it (none where `high` is less)."""
+
+    streams: tuple[str, ...]
+    low: int
+    high: int
 
 
 class LocalState:
@@ -63,7 +81,7 @@ class LocalState:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._path = path
+        self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
@@ -111,45 +129,77 @@ class LocalState:
         """Keep pages of the snapshot with this number of a job's chain."""
         with self._used(), self._connection as connection:
             connection.executemany(
-                "INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?, ?, ?)",
-                ((job, page.id, number, page.first, page.data, page.bounds) for page in pages),
+                "INSERT OR REPLACE INTO kept_pages VALUES (?, ?, ?, ?, ?, ?, ?)",
+                ((job, page.id, number, page.first, page.seal, page.data, page.bounds) for page in pages),
             )
 
     def page(self, job: str, id_: bytes) -> KeptPage | None:
         """A page of a recent snapshot; None where this host does not have it."""
         with self._used():
             row = self._connection.execute(
-                "SELECT data, first, bounds FROM pages WHERE job = ? AND page = ?", (job, id_)
+                "SELECT data, first, bounds, seal FROM kept_pages WHERE job = ? AND page = ?", (job, id_)
             ).fetchone()
-        return KeptPage(id_, *map(bytes, row)) if row else None
+        return KeptPage(id_, *map(_blob, row)) if row else None
 
-    def first_key(self, job: str, id_: bytes) -> bytes | None:
-        """The first record key of a leaf; None where this host does not have it."""
+    def first_key(self, job: str, id_: bytes) -> tuple[bytes, bytes] | None:
+        """The first record key of a leaf, and its seal; None where this host does not have it."""
         with self._used():
-            row = self._connection.execute("SELECT first FROM pages WHERE job = ? AND page = ?", (job, id_)).fetchone()
-        return bytes(row[0]) if row else None
+            row = self._connection.execute(
+                "SELECT first, seal FROM kept_pages WHERE job = ? AND page = ?", (job, id_)
+            ).fetchone()
+        return (_blob(row[0]), _blob(row[1])) if row else None
 
     def rely(self, job: str, snapshot: str, number: int, pages: Iterable[bytes], packs: Mapping[bytes, int]) -> None:
         """A snapshot, the one with this number of its job's chain, consists of these pages and needs these packs (with
         their sizes). What only older ones than the one before it consist of is dropped."""
         with self._used(), self._connection as connection:
             connection.executemany(
-                "UPDATE pages SET used = ? WHERE job = ? AND page = ?", ((number, job, page) for page in pages)
+                "UPDATE kept_pages SET used = ? WHERE job = ? AND page = ?", ((number, job, page) for page in pages)
             )
             connection.executemany(
                 "INSERT OR REPLACE INTO relied VALUES (?, ?, ?, ?, ?)",
-                ((job, snapshot, pack, number, size) for pack, size in packs.items()),
+                ((job, snapshot, pack, number, size) for pack, size in [*packs.items(), (_COUNT, len(packs))]),
             )
-            connection.execute("DELETE FROM pages WHERE job = ? AND used < ?", (job, number - 1))
+            connection.execute("DELETE FROM kept_pages WHERE job = ? AND used < ?", (job, number - 1))
             connection.execute("DELETE FROM relied WHERE job = ? AND number < ?", (job, number - 1))
 
     def relied(self, job: str, snapshot: str) -> dict[bytes, int] | None:
-        """The packs that a snapshot needs, with their sizes; None where this host did not take it lately."""
+        """The packs that a snapshot needs, with their sizes; None where this host did not take it lately, or some of
+        them are lost to damage."""
         with self._used():
             rows = self._connection.execute(
                 "SELECT pack, size FROM relied WHERE job = ? AND snapshot = ?", (job, snapshot)
             ).fetchall()
-        return {bytes(pack): size for pack, size in rows} or None
+        packs = {_blob(pack): size for pack, size in rows}
+        return packs if packs.pop(_COUNT, None) == len(packs) else None
+
+    def note_missed(self, job: str, source: str, missed: Missed) -> None:
+        """A source did not tell of changes in these streams. Once this returns the next run knows it, whatever becomes
+        of this one."""
+        with self._used(), self._connection as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO missed VALUES (?, ?, ?, ?, ?)",
+                ((job, source, stream, missed.low, missed.high) for stream in missed.streams),
+            )
+
+    def missed(self, job: str) -> dict[str, Missed]:
+        """What was noted of a job's sources, and not forgotten since."""
+        with self._used():
+            rows = self._connection.execute(
+                "SELECT source, stream, low, high FROM missed WHERE job = ? ORDER BY source, stream", (job,)
+            ).fetchall()
+        found: dict[str, Missed] = {}
+        for source, stream, low, high in rows:
+            known = found.get(source, Missed((), low, high))
+            found[source] = Missed((*known.streams, stream), min(known.low, low), max(known.high, high))
+        return found
+
+    def forget_missed(self, job: str, sources: Iterable[str]) -> None:
+        """Snapshots of these sources rest on a full read again."""
+        with self._used(), self._connection as connection:
+            connection.executemany(
+                "DELETE FROM missed WHERE job = ? AND source = ?", ((job, source) for source in sources)
+            )
 
     def note_bad_packs(self, bad: Iterable[bytes], sound: Iterable[bytes]) -> None:
         """This host found some packs not to be what they were, and others sound: writers avoid the bad ones."""
@@ -196,7 +246,7 @@ class LocalState:
                 yield
             except sqlite3.Error as error:
                 raise RepositoryError(
-                    f"the local state {self._path} cannot be used: {error}",
+                    f"the local state {self.path} cannot be used: {error}",
                     hint=_ELSEWHERE,
                 ) from error
 
@@ -204,3 +254,8 @@ class LocalState:
         """Close the file."""
         with self._used():
             self._connection.close()
+
+
+def _blob(value: object) -> bytes:
+    """A column's bytes; none of them where damage made something else of it."""
+    return value if isinstance(value, bytes) else b""

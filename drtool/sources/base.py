@@ -215,19 +215,36 @@ class RestoreItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """What a replay is going to make of a plan.
+
+    ``made``: the streams that are there at the end under a name that none of the plan's had, because the log made or
+    renamed them, by that name, with those in the target. ``parked``: those that get a name that is restored only after
+    they were made, by identity, with the names under which they wait for it in the target; those of the snapshot are to
+    be loaded there.
+    """
+
+    made: Mapping[str, str] = field(default_factory=dict)
+    parked: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class RestorePlan:
     """What goes where.
 
     ``marker`` identifies this restore, so that a target can tell its own remains from others'. ``replace`` allows it to
     drop what bears a name of the plan. ``name_of`` says for a replay what a stream is to be called that the log makes
     or renames (by its name in the source); None from it: it is not restored. Without it, new streams of the plan's
-    databases are renamed like their neighbours.
+    databases come back, too, as ``default_name`` calls them, or else renamed like their neighbours. ``rehearsed`` is
+    what `Target.rehearse` found; without it, whatever might get a name that is restored is replayed.
     """
 
     items: tuple[RestoreItem, ...]
     marker: str
     replace: bool = False
     name_of: Callable[[str], str | None] | None = None
+    default_name: Callable[[str], str] | None = None
+    rehearsed: Rehearsed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +252,14 @@ class Inspection:
     """What a target holds where the plan would write.
 
     ``occupied`` are sentences such as ``app.users: 1,204 documents``; empty means that nothing is in the way.
-    ``notes`` are things to know before one starts (records that will expire at once, say).
+    ``notes`` are things to know before one starts (records that will expire at once, say). ``hint`` says what can be
+    done about what is in the way.
     """
 
     target: str
     occupied: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,15 +274,26 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class There:
+    """A stream that is in the target after a replay: ``item`` as it is to be completed, with the name that the source
+    gave it last, and how many records it has."""
+
+    item: RestoreItem
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
 class Replayed:
     """What `Target.replay` did: how many operations, and the position in the log that the target stands at.
 
-    ``skipped`` are operations on what the plan does not restore.
+    ``skipped`` are operations on what the plan does not restore. ``there`` is everything that came of the plan, less
+    what was dropped; of users and roles, which wait for `Target.finish`, as many as the plan says.
     """
 
     operations: int
     position: Any
     skipped: int = 0
+    there: tuple[There, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +320,21 @@ class Target(Protocol):
     def load(self, item: RestoreItem, chunks: Iterable[bytes]) -> Loaded:
         """Write records. Raises ``IncompleteRestoreError``, naming the record, where one could not be written."""
 
+    def rehearse(
+        self,
+        plan: RestorePlan,
+        since: Mapping[str, Any],
+        entries: Iterable[bytes],
+        stop: Stop | None,
+        others: Sequence[StreamInfo] = (),
+    ) -> Rehearsed:
+        """Look through what `replay` would be given, before anything is written.
+
+        `others` are streams of the snapshot that the plan does not restore, unless the log gives them a name that it
+        does. Raises what `replay` would for entries that cannot be done again, with their place, and
+        ``AuthenticationError`` where the account may not replay.
+        """
+
     def replay(
         self, plan: RestorePlan, since: Mapping[str, Any], entries: Iterable[bytes], stop: Stop | None
     ) -> Replayed:
@@ -299,8 +344,11 @@ class Target(Protocol):
         all `load`, before `finish`, which completes what the replay left (what it created, renamed and dropped, too).
         """
 
-    def finish(self, plan: RestorePlan, progress: Callable[[str], None]) -> None:
-        """What comes after all records: views, indexes, expiry; the marker goes last. `progress` takes a sentence."""
+    def finish(self, plan: RestorePlan, progress: Callable[[str], None]) -> Mapping[str, int]:
+        """What comes after all records: views, indexes, expiry; the marker goes last. `progress` takes a sentence.
+
+        Returns by name how many records of a stream (users and roles) had been there before, the same as restored.
+        """
 
     def read_back(self, plan: RestorePlan) -> View:
         """The restored streams, under their *original* names, for comparison with the snapshot."""
@@ -395,6 +443,10 @@ class Source(Protocol):
 
     def lacks(self) -> Sequence[Lack]:
         """What the account needs for a complete backup and does not have. Raises as `probe` does."""
+
+    def restore_lacks(self, to: str | None) -> Sequence[Lack]:
+        """What the account of `to`, None for the source's own, needs to restore there and does not have. Writes
+        nothing. Raises as `probe` does."""
 
     def roles(self) -> Mapping[str, str]:
         """Commands for the system's own client that create accounts' least privileges, by purpose (``backup``,

@@ -6,7 +6,7 @@ plain data; a log never sees the repository.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,14 +26,27 @@ class LogPosition:
     mark: str = ""
 
 
+def is_same(one: LogPosition, other: LogPosition) -> bool:
+    """Are they one entry, as far as both are known?"""
+    marks = {one.mark, other.mark} - {""}
+    return one.at == other.at and one.term == other.term and len(marks) < 2
+
+
 @dataclass(frozen=True, slots=True)
 class Anchor:
     """How a snapshot is tied to a log: ``at`` is the entry of its instant, ``since`` the place from which (inclusive)
-    the log must be replayed. ``identity`` is the source's; empty where it is not known."""
+    the log must be replayed. ``identity`` is the source's; empty where it is not known. ``read_until``, where it is
+    given, is the place up to which some stream may hold already what happened after the instant."""
 
     at: LogPosition
     since: At
     identity: str = ""
+    read_until: At | None = None
+
+    @property
+    def ready(self) -> At:
+        """What is replayed must include the entry at this place, so that all streams are of one moment."""
+        return max(self.at.at, self.read_until or self.at.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +78,9 @@ class LogPiece:
 class LogEvent:
     """Something that happened: ``op`` is drtool's word (``insert``, ``update``, ``delete``, ``drop``, …).
 
-    ``at`` is where it became visible: a replay that ends ahead of it does not have it. ``count`` is of records, None
-    where the log does not say. ``to`` is the new name of what was renamed.
+    ``at`` is where it became visible: a replay that ends ahead of it has nothing of it. ``count`` is of records, None
+    where the log does not say. ``to`` is the new name of what was renamed. Where several entries did it, ``last`` is
+    the place of the last one; ``streams`` is how many streams went with what held them, 0 where nothing did.
     """
 
     at: At
@@ -75,6 +89,8 @@ class LogEvent:
     count: int | None = None
     to: str = ""
     in_transaction: bool = False
+    last: At | None = None
+    streams: int = 0
 
 
 class LiveLog(Protocol):
@@ -89,7 +105,11 @@ class LiveLog(Protocol):
 
     def begin(self, anchors: Sequence[Anchor]) -> LogPosition:
         """Where to begin: from the first of the `anchors` that belongs to this history and that the log still reaches,
-        else from just before the newest entry."""
+        else from just before the newest entry. The term is that of the first entry after it, if that is known."""
+
+    def lacks(self, positions: Sequence[LogPosition]) -> list[LogPosition]:
+        """Those of the `positions` that are of another history: the log covers their places and holds no such
+        entry."""
 
     def newest(self) -> LogPosition:
         """The last entry that cannot be rolled back any more."""
@@ -113,5 +133,15 @@ class Log(Protocol):
     def entry(self, chunk: bytes, at: At) -> LogPosition | None:
         """The entry at a place, looked for in a chunk; None where it is not there."""
 
-    def events(self, chunks: Iterable[bytes]) -> Iterator[LogEvent]:
-        """What happened, in order. `chunks` follow each other without a gap."""
+    def positions(self, chunk: bytes) -> Iterator[LogPosition]:
+        """All entries of a chunk, in order."""
+
+    def events(self, chunks: Iterable[bytes], ops: Set[str], matches: Callable[[str], bool]) -> Iterator[LogEvent]:
+        """What happened, in order: all of the words `ops` about streams that `matches`; others may be left out.
+
+        `chunks` follow each other without a gap.
+        """
+
+    def passes_over(self, stream: str, pattern: str) -> bool:
+        """Is the stream one that the system or drtool keeps for itself, and not meant by whoever looks for the streams
+        that answer to `pattern` (see ``Source.matches``)?"""

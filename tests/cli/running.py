@@ -39,8 +39,12 @@ class Ended:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without what drtool looks at, and with `extra`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DRTOOL", "_DRTOOL", "XDG_"))}
+    """This process's environment without what drtool looks at, and with `extra`.
+
+    Nor does it keep Python from keeping its compiled modules: each process would compile drtool anew.
+    """
+    left_out = ("DRTOOL", "_DRTOOL", "XDG_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     return kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "100", **(extra or {})}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import drtool
+from tests.operations.site import drtool
 
 GOOD = """\
 repository: {url: backups, agent_key: {file: agent.key}}
@@ -36,7 +36,7 @@ def test_check(file: Path) -> None:
 
 
 def test_check_as_json(file: Path) -> None:
-    result = drtool("config", "check", "--config", str(file), "--json", env=URI).result
+    result = drtool("config", "check", "--config", str(file), "--json", cwd=Path("/"), env=URI).result
     assert (result["path"], result["sources"], result["jobs"]) == (str(file), ["app", "spare"], ["nightly"])
 
 
@@ -54,7 +54,7 @@ def test_check_finds_what_is_wrong(file: Path) -> None:
     assert "hunter2" not in ended.out + ended.err + unset.out + unset.err
 
 
-def test_schema() -> None:
-    schema = json.loads(drtool("config", "schema").out)
+def test_schema(tmp_path: Path) -> None:
+    schema = json.loads(drtool("config", "schema", cwd=tmp_path).out)
     assert set(schema["properties"]) == {"repository", "sources", "jobs", "limits"}
-    assert drtool("config", "schema", "--json").result["schema"] == schema
+    assert drtool("config", "schema", "--json", cwd=tmp_path).result["schema"] == schema

@@ -19,6 +19,7 @@ from drtool.operations.inheriting import Thoroughness
 from drtool.operations.reporting import Silent
 from drtool.repository.chain import Snapshot, read_catalogue
 from drtool.repository.manifests import StreamEntry
+from drtool.repository.packs import PACK_BYTES
 from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository
 from drtool.sources.base import (
@@ -221,6 +222,7 @@ class Host:
     def __init__(self, repository: Repository, source: Any) -> None:
         self.repository, self.source = repository, source
         self.told = Silent()
+        self.pack_bytes = PACK_BYTES
 
     def backup(self, *, full: bool = False, check: float = 0.0, full_every: int | None = None) -> BackupResult:
         """Take a snapshot."""
@@ -230,7 +232,7 @@ class Host:
                 self.repository,
                 "nightly",
                 sources,
-                Budget(2, 2, 1, 8_000_000),
+                Budget(2, 2, 1, 8_000_000, self.pack_bytes),
                 self.told,
                 Thoroughness(full, full_every, check),
             )

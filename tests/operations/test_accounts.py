@@ -100,9 +100,22 @@ def test_on_another_server(taken: Site, root: Client, other: Client, app: str) -
     assert taken.ok("restore", "latest", "--to", uri)[-1]["records"] == 3
     assert list(other.admin["system.users"].find({"db": app})) == list(root.admin["system.users"].find({"db": app}))
     other.drop_database(app)
+    other[app].command({"dropAllUsersFromDatabase": 1})
+    again = taken.told("restore", "latest", "--to", uri)
+    assert f"{app}.$roles: 0 made, 1 there already" in again.out
+    assert f"{app}.$users" not in again.out.partition("there already")[2]
+    other.drop_database(app)
+    assert taken.ok("restore", "latest", "--to", uri)[-1]["already_there"] == {f"{app}.$roles": 1, f"{app}.$users": 1}
+    other.drop_database(app)
     other[app].command({"updateUser": "writer", "pwd": "another"})
     refused = taken.drtool("restore", "latest", "--to", uri)
     assert refused.code == 20
     assert f"{app}.writer exists and differs" in refused.result["error"]["message"]
     assert "--no-users" in refused.result["error"]["message"]
+    hint = refused.result["error"]["hint"]
+    assert ("--no-users" in hint, "--rename" in hint) == (True, False)
+    other[app]["notes"].insert_one({})
+    hint = taken.drtool("restore", "latest", "--to", uri).result["error"]["hint"]
+    assert ("--no-users" in hint, "--rename" in hint) == (True, True)
+    other.drop_database(app)
     assert taken.ok("restore", "latest", "--to", uri, "--no-users")[-1]["records"] == 1

@@ -6,14 +6,17 @@ import contextlib
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drtool.errors import InstantMovedError, MissingObjectError, WindowPassedError
+from drtool.errors import InstantMovedError, MissingObjectError, SourceError, UnreachableError, WindowPassedError
 from drtool.operations.contents import Contents
+from drtool.operations.coverage import Coverage, UnjoinedError
 from drtool.operations.overlaying import OVERLAY_SINCE
+from drtool.repository.keyring import ChunkKind
 from drtool.repository.packs import pack_name
 from drtool.repository.reader import ChunkReader
 from drtool.sources.base import Consistency
@@ -174,7 +177,7 @@ def test_pages_of_old_snapshots_are_forgotten(host: Host) -> None:
     chance = random.Random(3)
 
     def rows() -> int:
-        return int(host.repository.state._connection.execute("SELECT count(*) FROM pages").fetchone()[0])
+        return int(host.repository.state._connection.execute("SELECT count(*) FROM kept_pages").fetchone()[0])
 
     host.backup()
     once = rows()
@@ -183,6 +186,14 @@ def test_pages_of_old_snapshots_are_forgotten(host: Host) -> None:
             host.source.put("a", key, chance.randbytes(60))
         host.backup()
     assert rows() <= 4 * once
+
+
+def _reads_back(host: Host, made: Made) -> None:
+    """The newest snapshot is what the source holds."""
+    with contextlib.closing(made.as_owner()) as owner:
+        owner.refresh_index()
+        for stream, records in host.source.held.items():
+            assert host.data(owner, stream) == b"".join(records[key] for key in sorted(records))
 
 
 def _chunks(host: Host) -> set[bytes]:
@@ -208,6 +219,29 @@ def test_a_missing_pack_is_noticed_and_stored_anew(host: Host, made: Made) -> No
     assert "may not rely on" in again.full_because
     assert again.new_chunks >= again.chunks - 5  # but what the run that failed had stored
     assert host.backup().incremental
+
+
+def test_chunks_that_lie_in_two_missing_packs(host: Host, made: Made) -> None:
+    host.pack_bytes = 10_000
+    host.backup()
+    before = host.repository.state.relied("nightly", host.newest().id) or {}
+    host.repository.state.note_bad_packs(before, [])
+    last = host.backup()
+    host.repository.state.note_bad_packs([], before)
+    cache = host.repository.cache
+    packs = {place.pack for id_ in _chunks(host) for place in cache.locations(id_)}
+    assert all(len(cache.locations(id_)) == 2 for id_ in _chunks(host))
+    # Not those that a run finds its definitions and pages in, which it needs itself.
+    records_only = [pack for pack in packs if {row.kind for row in cache.rows(pack)} == {ChunkKind.DATA}]
+    assert len(records_only) >= 4
+    for pack in records_only:
+        made.storage.delete(pack_name(pack))
+    host.source.put("a", b"1", b"1")
+    with pytest.raises(MissingObjectError, match="was not committed"):
+        host.backup()
+    assert host.newest().id == last.snapshot
+    assert "may not rely on" in host.backup().full_because
+    _reads_back(host, made)
 
 
 def test_a_missing_pack_that_nothing_needs_is_no_matter(host: Host, made: Made) -> None:
@@ -337,9 +371,10 @@ def test_where_the_overlaid_streams_settle_the_snapshot_is_exact(host: Host) -> 
     host.source.window = lambda view: 30
 
     def write() -> None:
-        if host.source.views < 3:
-            for key in sorted(host.source.held["a"])[::4]:
-                host.source.put("a", key, b"%d" % host.source.views * 30)
+        # In both streams, for which of them a round comes to read is anybody's guess.
+        for stream in ("a", "b") if host.source.views < 3 else ():
+            for key in sorted(host.source.held[stream])[::2]:
+                host.source.put(stream, key, b"%d" % host.source.views * 60)
 
     host.source.meanwhile = write
     assert host.backup().consistency is Consistency.EXACT
@@ -357,6 +392,16 @@ def test_a_share_of_the_unchanged_is_read(host: Host) -> None:
     assert half.read_bytes > first.bytes / 4
     least = host.backup(check=0.0001)
     assert (least.ranges.checked, least.incremental) == (1, True)
+
+
+def test_a_check_that_the_window_cuts_short(host: Host) -> None:
+    """The snapshot needs no more of the instant; what was checked counts."""
+    total = host.backup().ranges.total
+    host.source.window = lambda view: 6
+    found = host.backup(check=1)
+    assert found.incremental
+    assert 0 < found.ranges.checked <= 6 < total
+    assert any(f"of {total} ranges were checked" in warning for warning in host.told.warnings)
 
 
 def test_a_change_that_the_source_did_not_tell(host: Host) -> None:
@@ -383,6 +428,57 @@ def test_a_change_that_the_source_did_not_tell(host: Host) -> None:
     catalogue = read_catalogue(host.repository)
     assert catalogue.suspects() == {second.snapshot, third.snapshot}
     assert first.snapshot not in catalogue.suspects()
+
+
+def _vanish() -> None:
+    raise UnreachableError("the server is gone")
+
+
+def test_a_run_that_fails_after_it_found_a_change_leaves_it_to_the_next(host: Host, made: Made) -> None:
+    host.backup()
+    second = host.backup()
+    key = sorted(host.source.held["b"])[100]
+    host.source.put("b", key, b"past the log", logged=False)
+    host.source.meanwhile = _vanish
+    for check in (1.0, 0.0):
+        noticing = host.source.views + (check == 1.0)
+        host.source.window = lambda view, noticing=noticing: 3 if view > noticing else None
+        with pytest.raises(UnreachableError):
+            host.backup(check=check)
+        host.repository.close()
+        host.repository = made.as_agent()
+    host.source.window = lambda view: None
+    found = host.backup()
+    assert found.full_because == "the oplog did not tell of a change in b, as an earlier run found"
+    assert (found.missed, found.suspects) == (("b",), (second.snapshot,))
+    assert host.newest().manifest.suspects == ((2, 2),)
+    _reads_back(host, made)
+    after = host.backup()
+    assert (after.incremental, after.missed, after.suspects) == (True, (), ())
+    assert host.newest().manifest.suspects == ((2, 2),)
+
+
+def test_a_change_not_told_of_beside_one_that_was(host: Host, made: Made) -> None:
+    host.backup()
+    second = host.backup()
+    # What is read again reads on into chunks of which it is not known that records are gone.
+    for number, key in enumerate(sorted(host.source.held["b"])):
+        if number % 10 == 0 or number % 2:
+            host.source.put("b", key, None, logged=number % 10 == 0)
+    found = host.backup()
+    assert found.full_because == "the oplog did not tell of a change in b"
+    assert (found.missed, found.suspects) == (("b",), (second.snapshot,))
+    _reads_back(host, made)
+
+
+def test_parts_that_never_join_are_an_error(host: Host) -> None:
+    with (
+        mock.patch.object(Coverage, "fill", side_effect=UnjoinedError),
+        pytest.raises(SourceError, match="do not join"),
+    ):
+        host.backup()
+    assert host.source.views == 5
+    assert host.snapshots() == ()
 
 
 # --- the law ------------------------------------------------------------------------------------
@@ -419,5 +515,8 @@ def test_an_increment_is_a_full_read(
         source.window = lambda view: window if view % 4 else None
         host.backup(check=0.2)
     assert host.newest().manifest.consistency == Consistency.EXACT
+    if host.newest().manifest.sources[0].point["cluster_time"][0] != len(source.log):
+        source.window = lambda view: None  # more was written while the check was cut short
+        assert host.backup(check=0.2).incremental
     _same_as_full(host)
     host.repository.close()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from unittest import mock
 
+import pytest
+
 from drtool.errors import MissingObjectError
 from drtool.operations.contents import Contents
+from drtool.operations.coverage import NotKeptError
 from drtool.operations.inheriting import Before
 from drtool.operations.keeping import Pages
 from drtool.operations.reporting import Silent
@@ -64,7 +67,8 @@ def test_a_host_without_state_lets_the_source_split(site: Site, client: Client, 
         [stream] = [entry for entry in before.entries if entry.name == f"{database}.c"]
         info = mock.Mock(identity=stream.identity)
         pages = Pages(repository, mock.Mock(), "nightly", 2)
-        assert pages.leaves(stream.root) is None
+        with pytest.raises(NotKeptError, match="lacks page"):
+            pages.leaves(stream.root)
         assert pages.parts(stream.root, 2) is None
         assert before.threshold("nightly", info) == stream.threshold
         before.close()

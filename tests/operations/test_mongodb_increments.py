@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import bson
 import pytest
 from bson import Binary, Int64, ObjectId
 from bson.decimal128 import Decimal128
@@ -26,12 +27,13 @@ from drtool.repository.chain import read_catalogue
 from drtool.sources.base import KeyRange, StreamInfo
 from drtool.sources.cutting import Chunk, CutRule
 from drtool.sources.mongodb.binary import find_mongod
+from drtool.sources.mongodb.loading import split_documents
 from drtool.sources.mongodb.server import ServerOptions, running
 from drtool.sources.mongodb.view import MongoView
 from tests.operations.memory import Host, small_chunks
 from tests.operations.site import Site, connect, fill, flip, hashes
 from tests.repository.builders import make
-from tests.sources.mongo import Client, source_of, unique_database
+from tests.sources.mongo import Client, insert_raw, source_of, unique_database
 
 _TOO_OLD = 239
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
@@ -230,12 +232,49 @@ def test_an_overlay_is_replayed(site: Site, client: Client, database: str) -> No
     with small_chunks():
         [verified, _] = site.ok("verify", "latest", "--level", "restored")
     assert verified["ok"]
-    site.ok("restore", "latest", "--rename", f"{database}={database}_back")
+    back = site.ok("restore", "latest", "--rename", f"{database}={database}_back")[-1]
     assert hashes(client, f"{database}_back") == hashes(client, database)
+    assert back["replayed"] > 0
+    assert back["records"] == sum(base[name].count_documents({}) for name in ("busy", "calm"))
+    told = site.told("restore", "latest", "--rename", f"{database}={database}_again")
+    assert f" and replayed {back['replayed']:,} operations to" in told.out
     # An overlay is nothing to start from.
     with small_chunks():
         assert "overlay" in site.backup()["full_because"]
         assert site.backup()["incremental"]
+
+
+def test_an_exported_overlay_is_plain(site: Site, client: Client, database: str, tmp_path: Path) -> None:
+    """Who takes entries as they are gets the same: names that meant something else meanwhile, collections gone."""
+    base = client[database]
+    for name in ("busy", "a", "gone"):
+        base[name].insert_many([{"_id": n, "from": name, "x": bytes(500)} for n in range(160)])
+    numbers = itertools.count()
+
+    def meanwhile() -> None:
+        value = next(numbers)
+        base.busy.update_many({"_id": {"$mod": [3, 0]}}, {"$set": {"n": value}})
+        if value == 9:
+            with client.start_session() as session, session.start_transaction():
+                for name in ("gone", "busy"):
+                    base[name].update_one({"_id": 3}, {"$set": {"t": 1}}, session=session)
+            base.gone.drop()
+            base.a.update_one({"_id": 1}, {"$set": {"as": "a"}})
+            base.a.rename("gone")
+            base.a.insert_many([{"_id": n, "new": True} for n in range(50)])
+
+    with small_chunks(), _window(lambda view: 50, meanwhile):
+        assert site.backup()["consistency"] == "overlay"
+    truth = hashes(client, database)
+    site.ok("export", "latest", str(tmp_path / "dump"))
+    client.drop_database(database)
+    for name in ("busy", "a", "gone"):
+        insert_raw(base, name, split_documents((tmp_path / "dump" / database / f"{name}.bson").read_bytes()))
+    for entry in map(bson.decode, split_documents((tmp_path / "dump" / "oplog.bson").read_bytes())):
+        assert entry["op"] in ("i", "u", "d")
+        fields = {key: value for key, value in entry.items() if key in ("op", "ns", "o", "o2")}
+        client.admin.command({"applyOps": [fields]})
+    assert hashes(client, database) == truth
 
 
 def _transaction_in(client: Client, database: str, value: int) -> None:
@@ -269,7 +308,7 @@ def test_what_a_backup_tells(site: Site, client: Client, database: str) -> None:
     total = first["ranges"]["total"]
     assert f"incremental: 1 of {total} ranges read, 1 checked" in told.out
     shown = site.ok("show", "latest")[-1]
-    assert shown["bytes"]["read"] < shown["bytes"]["total"] / 2
+    assert shown["bytes"]["read"] < shown["bytes"]["total"]
     assert shown["base"] == first["snapshot"]
     assert "increment    of " in site.told("show", "latest").out
     full = site.backup("--full")

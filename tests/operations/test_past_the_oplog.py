@@ -6,11 +6,14 @@ import contextlib
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import yaml
 from pymongo.errors import AutoReconnect
 
+from drtool.errors import UnreachableError
+from drtool.operations.rounds import Rounds
 from drtool.sources.mongodb.binary import find_mongod
 from tests.operations.site import Site, connect, hashes
 from tests.servers.mongod import shared
@@ -72,10 +75,13 @@ def test_a_planted_difference_makes_the_chain_suspect(tmp_path: Path) -> None:
         client.app.c.update_one({"_id": 700}, {"$set": {"planted": True}})
     with member.started() as client:
         third = _without_a_check(site)
+        with mock.patch.object(Rounds, "_start_over", side_effect=UnreachableError("the server went away")):
+            assert site.drtool("backup").code == 1
+        _set_check(site, "0%")
         ended = site.drtool("backup")
         assert ended.code == 4, ended.out
         line, result = ended.lines[-2:]
-        assert line["full_because"] == "the oplog did not tell of a change in app.c"
+        assert line["full_because"] == "the oplog did not tell of a change in app.c, as an earlier run found"
         assert (line["incremental"], line["consistency"]) == (False, "exact")
         assert line["suspect"] == [second["snapshot"], third["snapshot"]]
         assert result["error"]["kind"] == "verification-failed"
@@ -88,14 +94,17 @@ def test_a_planted_difference_makes_the_chain_suspect(tmp_path: Path) -> None:
 
 def _without_a_check(site: Site) -> dict[str, object]:
     """An increment that takes over what it should not."""
-    settings = yaml.safe_load(site.config.read_text())
-    settings["jobs"]["nightly"]["check"] = "0%"
-    site.config.write_text(yaml.safe_dump(settings))
+    _set_check(site, "0%")
     line = site.backup()
     assert line["incremental"]
-    settings["jobs"]["nightly"]["check"] = "100%"
-    site.config.write_text(yaml.safe_dump(settings))
+    _set_check(site, "100%")
     return line
+
+
+def _set_check(site: Site, share: str) -> None:
+    settings = yaml.safe_load(site.config.read_text())
+    settings["jobs"]["nightly"]["check"] = share
+    site.config.write_text(yaml.safe_dump(settings))
 
 
 def _check_what_is_told(site: Site, first: str, second: str) -> None:
@@ -113,9 +122,7 @@ def _check_what_is_told(site: Site, first: str, second: str) -> None:
 
 @pytest.mark.parametrize("setting", ["3", "101%", "-1%", "two"])
 def test_a_check_is_a_percentage(site: Site, setting: str) -> None:
-    settings = yaml.safe_load(site.config.read_text())
-    settings["jobs"]["nightly"]["check"] = setting
-    site.config.write_text(yaml.safe_dump(settings))
+    _set_check(site, setting)
     ended = site.drtool("config", "check")
     assert ended.code == 2
     assert "jobs.nightly.check: must be a percentage from 0% to 100%, such as 2%" in ended.out + ended.err

@@ -9,7 +9,10 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from bson.timestamp import Timestamp
 
+from drtool.sources.mongodb.freezing import last_applied
+from tests.cli.running import drtool
 from tests.operations.pitr_site import next_second
 from tests.operations.site import Site, connect, fill, flip, hashes
 from tests.servers.mongod import shared
@@ -57,8 +60,10 @@ def capture(site: Site, *arguments: str) -> dict[str, Any]:
 
 
 def state(site: Site) -> dict[str, Any]:
-    """What status says of the only source."""
-    return site.ok("pitr", "status")[0]
+    """What status says of the only source, whose archive has nothing wrong in it."""
+    ended = site.drtool("pitr", "status")
+    assert ended.code == (0 if ended.lines[0]["ok"] else 3), ended.out + ended.err
+    return ended.lines[0]
 
 
 def back(site: Site, client: Client, database: str, *arguments: str) -> dict[str, str]:
@@ -86,7 +91,7 @@ def test_a_pass_goes_on_where_the_one_before_ended(site: Site, client: Client, d
     assert reachable["snapshots"] == [line["snapshot"]]
     assert timeline["archived"]["from"] <= line["instant"] <= reachable["from"] <= timeline["archived"]["to"]
     assert (timeline["segments"], timeline["gaps"], timeline["current"]) == (len(spans), [], True)
-    assert found["problems"] == []
+    assert (found["problems"], found["ok"]) == ([], True)
     _outside(site, client, database, reachable)
 
 
@@ -101,11 +106,14 @@ def _outside(site: Site, client: Client, database: str, reachable: dict[str, str
 
 def test_without_a_snapshot_there_is_nothing_to_go_back_to(tmp_path: Path, uri: str, database: str) -> None:
     site = Site(tmp_path, uri, {"nightly": (database,)}).set_up()
-    assert state(site)["lag"] is None
+    assert (state(site)["lag"], state(site)["ok"]) == (None, False)
     assert "no log of nightly is archived" in state(site)["problems"][0]
     assert capture(site)["entries"] == 1
-    assert state(site)["timelines"][0]["ranges"] == []
-    assert "take one" in state(site)["problems"][0]
+    found = state(site)
+    assert (found["timelines"][0]["ranges"], found["ok"]) == ([], False)
+    assert "take one" in found["problems"][0]
+    for _ in range(2):
+        assert "no snapshot leads into what is being archived" in site.drtool("pitr", "capture").err
     ended = site.drtool("restore", "latest", "--at", "2026-01-01T00:00:00Z")
     assert (ended.code, ended.result["error"]["kind"]) == (10, "no-such-snapshot")
 
@@ -170,10 +178,98 @@ def test_what_is_found(site: Site, client: Client, database: str) -> None:
     assert ("drop", "target", 0) in everything
     assert ("delete", "c0", 2) in everything[1:]
     assert {("drop", "c0", 9), ("drop", "target", 12)} <= set(everything)
-    assert told("--ns", database, "--op", "dropDatabase") == [("dropDatabase", database, None)]
+    assert told("--ns", database, "--op", "dropDatabase") == [("dropDatabase", database, 21)]
     assert told("--ns", f"{database}.c0", "--op", "insert") == [("insert", "c0", 1)]
-    assert told("--ns", f"{database}.c0", "--until", since.isoformat()) == []
+    assert site.ok("pitr", "find", "--ns", f"{database}.c0", "--until", since.isoformat())[-1]["candidates"] == 0
     assert site.drtool("pitr", "find", "--ns", "x", "--op", "explode").code == 2
+
+
+def test_to_just_before_a_database_was_dropped(site: Site, client: Client, database: str) -> None:
+    client[database].create_collection("bare")
+    next_second(client)
+    held = hashes(client, database)
+    client.drop_database(database)
+    capture(site)
+    [found, _] = site.ok("pitr", "find", "--ns", database, "--op", "dropDatabase")
+    assert (found["count"], found["collections"]) == (24, 3)
+    drops = site.ok("pitr", "find", "--ns", f"{database}.*", "--op", "drop")[:-1]
+    assert found["position"] == drops[0]["position"]
+    assert back(site, client, database, "--before", found["position"]) == held
+
+
+def test_what_servers_and_restores_keep_is_passed_over(site: Site, client: Client, database: str) -> None:
+    client[database].c0.aggregate([{"$out": "c1"}])
+    client[database].drtool_restore.insert_one({"_id": 1})
+    client[database].drtool_restore.drop()
+    client[database].c0.drop()
+    capture(site)
+
+    def told(pattern: str, op: str) -> list[str]:
+        return [line["namespace"] for line in site.ok("pitr", "find", "--ns", pattern, "--op", op)[:-1]]
+
+    for pattern in (f"{database}.*", database):
+        assert told(pattern, "rename") == []
+        assert told(pattern, "drop") == [f"{database}.c1", f"{database}.c0"]
+    assert len(told(f"{database}.c1", "rename")) == 1
+    assert len(told(f"{database}.tmp.agg_out.*", "rename")) == 1
+    assert told(f"{database}.drtool_restore", "drop") == [f"{database}.drtool_restore"]
+
+
+def test_a_search_says_what_it_could_not_search(site: Site, client: Client, database: str) -> None:
+    moment = _three_more(site, client, database)
+    client[database].c0.drop()
+    capture(site)
+    find = ("pitr", "find", "--ns", f"{database}.c0", "--op", "insert")
+    [*found, result] = site.ok(*find)
+    assert (sum(line["count"] for line in found), result["gaps"]) == (3, [])
+    archived = state(site)["timelines"][0]["archived"]
+    assert result["searched"] == archived
+    newest = datetime.fromisoformat(archived["to"])
+    for bounds in (("--since", (newest + timedelta(hours=1)).isoformat()), ("--since", "2026-01-01T00:00:00Z")):
+        ended = site.drtool(*find, *bounds)
+        assert (ended.code, ended.result["error"]["kind"], len(ended.result["gaps"])) == (3, "partial", 1)
+    same = ("--since", moment.isoformat(), "--until", moment.isoformat())
+    assert site.drtool(*find, *same).code == 2
+
+    site.objects("oplog")[-3].unlink()
+    ended = site.drtool(*find)
+    [gap] = ended.result["gaps"]
+    assert (ended.code, [line["count"] for line in ended.lines[:-1]]) == (3, [1, 1])
+    assert gap["from"] < gap["to"] <= archived["to"]
+    assert "NOT searched" in site.told(*find).out
+    # Of a time that is whole nothing is missing.
+    before = datetime.fromisoformat(gap["from"])
+    assert site.ok(*find, "--until", before.isoformat())[-1]["gaps"] == []
+
+    site.objects("oplog")[0].unlink()
+    ended = site.drtool(*find, "--until", before.isoformat())
+    assert (ended.code, [one["why"] for one in ended.result["gaps"]]) == (3, ["what was archived before it is gone"])
+    assert "NOT searched" in site.told(*find, "--until", before.isoformat()).out
+
+
+def test_a_search_goes_on_past_what_cannot_be_read(site: Site, client: Client, database: str) -> None:
+    for number in range(3):
+        before = set(site.objects("packs"))
+        client[database].c0.insert_one({"_id": f"more{number}"})
+        next_second(client)
+        capture(site)
+        made = set(site.objects("packs")) - before
+        if number == 1:
+            middle = made
+    for path in middle:
+        path.unlink()
+    find = ("pitr", "find", "--ns", f"{database}.c0", "--op", "insert")
+    ended = site.drtool(*find)
+    assert (ended.code, [line["count"] for line in ended.lines[:-1]]) == (3, [1, 1]), ended.out
+    [gap] = ended.result["gaps"]
+    assert "oplog/" in gap["why"]
+    assert ended.lines[0]["time"] <= gap["from"] < gap["to"] <= ended.lines[1]["time"]
+
+
+def test_nothing_to_search(tmp_path: Path, uri: str, database: str) -> None:
+    site = Site(tmp_path, uri, {"nightly": (database,)}).set_up()
+    ended = site.drtool("pitr", "find", "--ns", database)
+    assert (ended.code, ended.result["error"]["kind"]) == (10, "out-of-reach")
 
 
 def test_a_transaction_that_spans_segments(site: Site, client: Client, database: str) -> None:
@@ -230,6 +326,79 @@ def test_a_segment_is_missing(site: Site, client: Client, database: str) -> None
     for told in (gap["from"], gap["to"]):
         assert told in restored.result["error"]["message"]
     assert not [name for name in client.list_database_names() if name.startswith(f"{database}_")]
+    # What lies ahead of the gap can be reached still.
+    [reachable] = ended.lines[0]["timelines"][0]["ranges"]
+    assert reachable["to"] == gap["from"]
+    back(site, client, database, "--at", reachable["to"])
+    assert [each["_id"] for each in client[f"{database}_b"].c0.find({"_id": {"$type": "string"}})] == ["more0"]
+
+
+def test_the_newest_segment_is_missing(site: Site, client: Client, database: str) -> None:
+    moment = _three_more(site, client, database)
+    site.objects("oplog")[-1].unlink()
+    ended = site.drtool("pitr", "status")
+    assert (ended.code, ended.result["error"]["kind"]) == (4, "tampered")
+    refused = site.drtool("restore", "latest", "--at", moment.isoformat(), "--to", site.uri)
+    assert (refused.code, refused.result["error"]["kind"]) == (10, "out-of-reach")
+    assert ended.lines[0]["timelines"][0]["archived"]["to"] in refused.result["error"]["message"]
+
+
+def test_a_time_that_the_clocks_on_the_wall_showed_twice_or_never(site: Site, client: Client, database: str) -> None:
+    config = ("--config", str(site.config), "--json")
+    berlin = {"TZ": "Europe/Berlin"}
+    twice = drtool(*config, "restore", "latest", "--at", "2026-10-25T02:30:00", env=berlin)
+    never = drtool(*config, "pitr", "find", "--ns", database, "--since", "2026-03-29T02:30:00", env=berlin)
+    for ended, words in ((twice, "happened twice here"), (never, "there was no")):
+        error = ended.result["error"]
+        assert (ended.code, error["kind"], words in error["message"]) == (2, "usage", True), ended.out
+        assert all(zone in error["hint"] for zone in ("+01:00", "+02:00"))
+    assert not [name for name in client.list_database_names() if name.startswith(f"{database}_")]
+
+
+def test_the_first_pass_begins_at_the_oldest_snapshot(tmp_path: Path, uri: str, client: Client, database: str) -> None:
+    fill(client, database)
+    site = Site(tmp_path, uri, {"nightly": (database,)}).set_up()
+    site.backup()
+    client[database].c0.insert_one({"_id": "between"})
+    moment, held = next_second(client), hashes(client, database)
+    client[database].c0.drop()
+    site.backup()
+    next_second(client)
+    capture(site)
+    [reachable] = state(site)["timelines"][0]["ranges"]
+    assert reachable["snapshots"] == site.snapshots()
+    assert back(site, client, database, "--at", moment.isoformat()) == held
+
+
+def test_a_capped_collection_that_was_read_later_than_the_instant(site: Site, client: Client, database: str) -> None:
+    log = client[database].create_collection("log", capped=True, size=100_000, max=4)
+    log.insert_many([{"_id": number} for number in range(6)])
+
+    def write_then_ask(reader: Client) -> Timestamp:
+        """What is written while the collection is read, and after the first of its batches."""
+        if log.find_one({"_id": "is read"}) is None:
+            log.insert_many([{"_id": "while"}, {"_id": "it"}, {"_id": "is read"}])
+        return last_applied(reader)
+
+    with mock.patch("drtool.sources.mongodb.view.last_applied", write_then_ask):
+        late = site.backup()["snapshot"]
+    log.insert_one({"_id": "after"})
+    held = next_second(client)
+    capture(site)
+    [point] = [line["sources"][0]["point"] for line in site.ok("show", late) if "sources" in line]
+    assert point["read_until"] > point["cluster_time"]
+    [entry] = client.local["oplog.rs"].find({"ns": f"{database}.log", "o._id": "is read"})
+    before = ("--before", f"{entry['ts'].time}:{entry['ts'].inc}")
+    back(site, client, database, *before)
+    assert _ids(client, database) == [4, 5, "while", "it"]
+    refused = site.drtool("restore", late, *before)
+    assert (refused.code, "capped" in refused.result["error"]["message"]) == (10, True)
+    back(site, client, database, "--at", held.isoformat())
+    assert _ids(client, database) == ["while", "it", "is read", "after"]
+
+
+def _ids(client: Client, database: str) -> list[object]:
+    return [each["_id"] for each in client[f"{database}_b"].log.find()]
 
 
 @pytest.mark.parametrize("kind", ["oplog", "packs"])
@@ -243,6 +412,58 @@ def test_something_was_altered(site: Site, client: Client, database: str, kind: 
     expected = (10, "out-of-reach") if kind == "oplog" else (4, "damaged-object")
     assert (ended.code, ended.result["error"]["kind"]) == expected
     assert f"{database}_b" not in client.list_database_names()
+
+
+def test_a_pack_is_missing(site: Site, client: Client, database: str) -> None:
+    next_second(client)
+    next_second(client)
+    capture(site)
+    before = set(site.objects("packs"))
+    moment = _three_more(site, client, database)
+    for path in set(site.objects("packs")) - before:
+        path.unlink()
+    for host in (site, site.elsewhere("host", has_identity=False)):
+        ended = host.drtool("pitr", "status")
+        assert (ended.code, "packs/" in ended.result["error"]["message"]) == (4, True), ended.out
+        [timeline] = ended.lines[0]["timelines"]
+        for path in site.objects("oplog")[-3:]:
+            assert path.name in " ".join(ended.lines[0]["problems"])
+        # What leads through it is not promised.
+        assert timeline["ranges"][0]["to"] < moment.isoformat()
+
+
+def test_only_who_may_write_archives(site: Site, client: Client, database: str) -> None:
+    reader = site.elsewhere("reader", has_agent=False)
+    client[database].c0.insert_one({"_id": "new"})
+    before = {path for kind in ("oplog", "packs", "index", "runs") for path in site.objects(kind)}
+    for arguments in ((), ("--follow",)):
+        ended = reader.drtool("pitr", "capture", *arguments)
+        assert (ended.code, ended.result["error"]["kind"]) == (12, "wrong-key"), ended.out
+    assert before == {path for kind in ("oplog", "packs", "index", "runs") for path in site.objects(kind)}
+    assert state(site)["problems"] == []
+
+
+def test_what_somebody_else_signed_counts_for_nothing(site: Site, client: Client, database: str) -> None:
+    reader = site.elsewhere("reader", has_agent=False)
+    client[database].c0.insert_one({"_id": "new"})
+    with mock.patch("drtool.operations.pitr.capturing.require_writer"):
+        reader.drtool("pitr", "capture")
+    ended = site.drtool("pitr", "status")
+    assert (ended.code, len(ended.lines[0]["problems"])) == (0, 1), ended.out
+    assert "did not allow to sign a segment" in ended.lines[0]["problems"][0]
+    capture(site)  # of the same entries, most likely: the name is taken then
+    moment, held = next_second(client), hashes(client, database)
+    capture(site)
+    assert back(site, client, database, "--at", moment.isoformat()) == held
+
+
+def test_a_quiet_pass_says_nothing(site: Site, client: Client, database: str) -> None:
+    client[database].c0.insert_one({"_id": "new"})
+    ended = site.told("-q", "pitr", "capture")
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+    client[database].c0.insert_one({"_id": "newer"})
+    assert "1 segment)" in site.told("pitr", "capture").out
+    assert site.drtool("pitr", "capture", "--every", "5s").code == 2
 
 
 def test_a_backup_host_cannot_look_into_it(site: Site, client: Client, database: str) -> None:

@@ -13,8 +13,8 @@ from unittest import mock
 import pytest
 
 from drtool.errors import OutOfReachError, UsageError
-from drtool.operations.pitr.finding import grouped
-from drtool.operations.pitr.reach import bases, choose_base, moment, ranges
+from drtool.operations.pitr.grouping import grouped
+from drtool.operations.pitr.reach import bases, moment, ranges, reaching
 from drtool.operations.pitr.times import parse_moment, parse_place
 from drtool.repository.archive import Archive, Archived, Timeline, stretches
 from drtool.repository.chain import Snapshot
@@ -27,7 +27,9 @@ NOW = "2026-11-21T02:00:00+00:00"
 A, B = "a" * 32, "b" * 32
 
 
-def timeline(id_: str, *spans: tuple[int, int], term: int = 1, identity: str = "") -> Timeline:
+def timeline(
+    id_: str, *spans: tuple[int, int], term: int = 1, identity: str = "", foreign: tuple[At, At] | None = None
+) -> Timeline:
     """Segments from second to second."""
     return Timeline(
         id_,
@@ -49,6 +51,7 @@ def timeline(id_: str, *spans: tuple[int, int], term: int = 1, identity: str = "
                     host="",
                     run="",
                     tool="",
+                    foreign=foreign,
                 ),
                 b"",
                 "",
@@ -89,7 +92,9 @@ def anchor_of(point: Mapping[str, Any]) -> Anchor | None:
         return None
     at = int(point["at"])
     identity = str(point.get("identity", ""))
-    return Anchor(LogPosition((at, 0), int(point.get("term", 1))), (int(point.get("since", at)), 0), identity)
+    read_until = (int(point["read_until"]), 0) if "read_until" in point else None
+    position = LogPosition((at, 0), int(point.get("term", 1)))
+    return Anchor(position, (int(point.get("since", at)), 0), identity, read_until)
 
 
 def archive(*timelines: Timeline) -> Archive:
@@ -99,7 +104,7 @@ def archive(*timelines: Timeline) -> Archive:
 
 def chosen(found: Archive, snapshots: list[Snapshot], wanted: int) -> tuple[str, str]:
     """The snapshot and timeline that lead to a second."""
-    base = choose_base(found, bases(found, snapshots, anchor_of), (wanted, 0), "it")
+    base = reaching(found, bases(found, snapshots, anchor_of), (wanted, 0), "it")[0]
     return base.snapshot.id, base.stretch.timeline
 
 
@@ -133,6 +138,30 @@ def test_a_gap() -> None:
     assert chosen(found, [*snapshots, snapshot(40)], 45) == ("s40", A)
 
 
+def refused(found: Archive, snapshots: list[Snapshot], wanted: int) -> str:
+    """Why a second cannot be reached."""
+    with pytest.raises(OutOfReachError) as caught:
+        chosen(found, snapshots, wanted)
+    return caught.value.message
+
+
+def test_only_a_gap_on_the_way_is_blamed() -> None:
+    found = archive(timeline(A, (10, 20), (30, 60), (70, 90)))
+    snapshots = [snapshot(12), snapshot(75, number=2)]
+    assert "archived up to" in refused(found, snapshots, 95)
+    assert "s12, of 1970-01-01T00:00:12+00:00, is later, and the first" in refused(found, snapshots, 11)
+    assert refused(found, snapshots[1:], 72).endswith("snapshot s75, of 1970-01-01T00:01:15+00:00, is later")
+    for wanted in (25, 45, 65, 75):
+        told = refused(found, snapshots, wanted)
+        assert "gap from 1970-01-01T00:00:20+00:00 to 1970-01-01T00:00:30+00:00" in told
+        assert "the last moment before it is 1970-01-01T00:00:20+00:00" in told
+    # A snapshot within the gap leads nowhere.
+    told = refused(found, [snapshot(25)], 45)
+    assert "no snapshot" in told
+    assert "gap from 1970-01-01T00:00:20+00:00" in told
+    assert "gap" not in refused(archive(timeline(A, (10, 20))), [snapshot(15, fuzzy=True)], 18)
+
+
 def test_what_a_snapshot_needs_must_be_archived() -> None:
     found = archive(timeline(A, (10, 60)))
     for one in (snapshot(15, since=10), snapshot(15, since=5), snapshot(15, fuzzy=True), snapshot(70)):
@@ -145,6 +174,25 @@ def test_a_snapshot_of_another_history() -> None:
     assert bases(found, [snapshot(15, term=1)], anchor_of) == []
     assert bases(found, [snapshot(15, term=2, identity="y")], anchor_of) == []
     assert len(bases(found, [snapshot(15, term=2, identity="x"), snapshot(16, term=2)], anchor_of)) == 2
+
+
+def test_a_snapshot_of_the_history_that_was_undone() -> None:
+    found = archive(timeline(A, (10, 60)), timeline(B, (10, 90), foreign=((30, 0), (60, 0))))
+    snapshots = [snapshot(at) for at in (15, 30, 60, 61)]
+    [older, newer] = ranges(bases(found, snapshots, anchor_of))
+    assert (older.snapshots, newer.snapshots) == (("s15", "s30", "s60"), ("s15", "s61"))
+
+
+def test_a_snapshot_that_was_read_until_later() -> None:
+    found = archive(timeline(A, (10, 60)))
+    snapshots = [snapshot(15), snapshot(30, number=2, read_until=40)]
+    assert chosen(found, snapshots, 41) == ("s30", A)
+    assert [chosen(found, snapshots, wanted)[0] for wanted in (31, 40)] == ["s15", "s15"]
+    [reachable] = ranges(bases(found, snapshots[1:], anchor_of))
+    assert reachable.first == moment((41, 0))
+    with pytest.raises(OutOfReachError, match="capped") as caught:
+        chosen(found, snapshots[1:], 35)
+    assert moment((41, 0)).isoformat() in caught.value.hint
 
 
 def test_the_current_timeline_comes_first() -> None:

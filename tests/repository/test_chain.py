@@ -18,7 +18,7 @@ from drtool.errors import (
     NoSuchSnapshotError,
     RolledBackError,
 )
-from drtool.repository.chain import Snapshot, read_catalogue
+from drtool.repository.chain import Snapshot, newest_first, read_catalogue
 from drtool.repository.manifests import Manifest, StreamEntry, decode_streams, encode_streams
 from drtool.repository.pages import PageRef
 from drtool.repository.sealed import Kind
@@ -66,6 +66,13 @@ def test_a_whole_chain(made: Made) -> None:
         catalogue.named("2")
     with pytest.raises(NoSuchSnapshotError, match="no snapshot"):
         catalogue.named("x")
+
+
+def test_the_newest_come_first(made: Made) -> None:
+    snapshots = _commits(made, 10)
+    made.storage.put(snapshots[4].manifest.name, b"damaged")
+    found = [snapshot.id for snapshot in newest_first(made.as_agent())]
+    assert found == sorted((s.id for s in snapshots if s is not snapshots[4]), reverse=True)
 
 
 @pytest.mark.parametrize("gone", [[0], [2], [1, 2], [0, 1, 2, 3]])

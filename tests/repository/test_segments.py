@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drtool.errors import DamagedObjectError, MissingObjectError, RolledBackError, TamperedError
+from drtool.errors import DamagedObjectError, MissingObjectError, RolledBackError, TamperedError, UnknownSignerError
 from drtool.repository.archive import Archived, Stretch, read_archive, read_ends, stretches
 from drtool.repository.pages import PageRef
 from drtool.repository.primitives import SigningKey
@@ -104,6 +104,8 @@ def test_what_is_no_name(name: str) -> None:
 def test_manifests_come_back(agent: Repository) -> None:
     one = segment(agent, 1, 9, number=2, previous="0" * 64, identity="5" * 24)
     assert Segment.decode(one.encode(), one.name) == one
+    parted = replace(one, foreign=((3, 1), (5, 2)))
+    assert Segment.decode(parted.encode(), one.name) == parted
 
 
 @pytest.mark.parametrize(
@@ -125,6 +127,14 @@ def test_a_manifest_that_is_none(agent: Repository, old: bytes, new: bytes) -> N
     assert old in one.encode()
     with pytest.raises(DamagedObjectError):
         Segment.decode(one.encode().replace(old, new), one.name)
+
+
+@pytest.mark.parametrize("foreign", [b"[[3,1]]", b"[[3,1],[5]]", b"[[3,1],[5,-1]]", b"7"])
+def test_a_parting_that_is_none(agent: Repository, foreign: bytes) -> None:
+    one = segment(agent, 1, 9, foreign=((3, 1), (5, 2)))
+    assert b"[[3,1],[5,2]]" in one.encode()
+    with pytest.raises(DamagedObjectError):
+        Segment.decode(one.encode().replace(b"[[3,1],[5,2]]", foreign), one.name)
 
 
 def test_a_whole_chain(agent: Repository) -> None:
@@ -222,9 +232,30 @@ def test_only_writers_archive(agent: Repository, made: Made) -> None:
     data = again.seal(Kind.SEGMENT, segment(again, 1, 9).name, segment(again, 1, 9).encode(), verifier.signing_key)
     again.storage.put(segment(again, 1, 9).name, data)
     archive = read_archive(again, "app")
-    assert archive.timelines == ()
-    assert isinstance(archive.problems[0], TamperedError)
+    assert (archive.timelines, archive.lost) == ((), ())
+    assert isinstance(archive.problems[0], UnknownSignerError)
     again.close()
+
+
+def test_what_is_lost_is_known_by_name(agent: Repository) -> None:
+    chain = put_chain(agent, [10, 20, 30, 40])
+    assert read_archive(agent, "app").lost == ()
+    agent.storage.put(chain[1].name, flipped(agent.storage.get(chain[1].name), 100))
+    agent.storage.delete(chain[2].name)
+    found = read_archive(agent, "app")
+    assert sorted(map(str, found.lost)) == [chain[1].name, chain[2].name]
+
+
+def test_where_the_newest_stretch_begins(agent: Repository) -> None:
+    assert read_ends(agent, "app").begun == (0, 0)
+    chain = put_chain(agent, [10, 20, 30, 40])
+    assert read_ends(agent, "app").begun == (10, 1)
+    agent.storage.delete(chain[0].name)
+    beside = segment(agent, 22, 28, number=4)  # of a second host, say
+    agent.storage.put(beside.name, agent.seal(Kind.SEGMENT, beside.name, beside.encode()))
+    assert read_ends(agent, "app").begun == (20, 1)
+    agent.storage.delete(chain[1].name)
+    assert read_ends(agent, "app").begun == (30, 1)
 
 
 @given(st.data())

@@ -99,4 +99,4 @@ def shared_guarded() -> Guarded:
         program = find_mongod()
     except MissingToolError as error:
         pytest.skip(f"{error.message}: {error.hint}")
-    return keep_running(guarded_set(program))
+    return keep_running(guarded_set(program, ServerOptions(replica_set="guarded", spares_journal=True)))

@@ -32,5 +32,7 @@ def shared(replica_set: str | None = "tests", *arguments: str) -> Server:
         program = find_mongod()
     except MissingToolError as error:
         pytest.skip(f"{error.message}: {error.hint}")
-    options = ServerOptions(replica_set=replica_set, parameters=NOTHING_EXPIRES, arguments=arguments)
+    options = ServerOptions(
+        replica_set=replica_set, parameters=NOTHING_EXPIRES, arguments=arguments, spares_journal=True
+    )
     return keep_running(running(program, options))

@@ -38,10 +38,23 @@ class OneAtATime:
             return list(self._application(environ, start_response))
 
 
+class Dispatcher:
+    """Tells requests to S3 by their signature. moto looks through the directory of its services for each request."""
+
+    def __init__(self) -> None:
+        self._s3 = create_backend_app("s3")
+        self._others = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """As WSGI has it."""
+        is_s3 = "/s3/aws4_request" in environ.get("HTTP_AUTHORIZATION", "")
+        return (self._s3 if is_s3 else self._others)(environ, start_response)
+
+
 def main() -> None:
     """Serve until killed."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    application = OneAtATime(DomainDispatcherApplication(create_backend_app))
+    application = OneAtATime(Dispatcher())
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)
     target = Path(sys.argv[1])
     incoming = target.with_suffix(".new")

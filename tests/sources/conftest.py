@@ -28,7 +28,8 @@ def mongod() -> Path:
 @pytest.fixture(scope="session")
 def replica_set(mongod: Path) -> Iterator[Server]:
     """A replica set of one node."""
-    with running(mongod, ServerOptions(replica_set="tests", parameters=NOTHING_EXPIRES)) as server:
+    options = ServerOptions(replica_set="tests", parameters=NOTHING_EXPIRES, spares_journal=True)
+    with running(mongod, options) as server:
         yield server
 
 

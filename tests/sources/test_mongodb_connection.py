@@ -193,3 +193,4 @@ def test_pinning_keeps_all_but_the_hosts(uri: str, expected: str) -> None:
 def test_what_is_shown_of_a_uri() -> None:
     assert uris.shown("mongodb://u:p@a:1,b:2/db?x=y") == "mongodb://a:1,b:2/db"
     assert uris.redacted("said p%40 and p@", "mongodb://u:p%40@a") == "said *** and ***"
+    assert uris.redacted('user u:r@a of "replicas"', "mongodb://u:r@a") == 'user u:***@a of "replicas"'

@@ -105,9 +105,11 @@ def test_long_names_as_mongodump_writes_them() -> None:
 
 def _item(name: str, kind: str, data: bytes = b"", **options: Any) -> ExportItem:
     definition = b""
-    if kind not in ("users", "roles", "oplog"):
+    if kind not in ("users", "roles"):
         raw = RawBSONDocument(bson.encode(options), RAW)
-        definition = Definition(name, Kind(kind), "" if kind == "view" else "ab" * 16, raw, None, ()).encode()
+        definition = Definition(
+            name, Kind(kind), "" if kind in ("view", "oplog") else "ab" * 16, raw, None, ()
+        ).encode()
     info = StreamInfo(name, kind, Proof.IDENTICAL, definition, has_records=kind != "view")
     return ExportItem(info, records=0, bytes=len(data))
 
@@ -188,13 +190,24 @@ def test_users_of_a_whole_server_go_to_admin(tmp_path: Path) -> None:
     assert "removes all others" in notes[1]
 
 
+def _entry(number: int, name: str, uuid: str = "ab") -> bytes:
+    operation = {"op": "i", "ns": name, "ui": Binary(bytes.fromhex(uuid * 16), 4), "o": {"_id": number}}
+    return bson.encode({"v": Int64(2), "ts": Timestamp(9, number), "t": Int64(1), **operation})
+
+
 def test_the_overlay_is_the_oplog(tmp_path: Path) -> None:
+    """Under the names of its end, without what else was in it."""
+    entries = [_entry(1, "app.c"), _entry(2, "app.c"), _entry(3, "app.old"), _entry(4, "app.c", "cd")]
     streams = {
-        _item("$oplog", "oplog"): [ENTRY, ENTRY],
+        _item("$oplog", "oplog", since=Timestamp(9, 1)): entries,
         _item("app.c", "collection", validator={"n": 1}): [RECORD],
     }
     directory, archive, notes, _ = _export(tmp_path, streams)
-    assert directory.documents == archive.documents == {"app.c": [RECORD], ".oplog": [ENTRY, ENTRY]}
+    assert directory.documents == archive.documents
+    assert directory.documents["app.c"] == [RECORD]
+    assert [bson.decode(each) for each in directory.documents[".oplog"]] == [
+        {"ts": Timestamp(9, number), "v": 2, "op": "i", "ns": "app.c", "o": {"_id": number}} for number in (2, 3)
+    ]
     assert list(archive.documents)[-1] == ".oplog"
     assert (tmp_path / "dump/oplog.bson").exists()
     assert notes == ["restore it with: mongorestore --bypassDocumentValidation --oplogReplay dump"]

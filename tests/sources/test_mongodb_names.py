@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from drtool.errors import ConfigError, UsageError
 from drtool.sources.mongodb.names import Selection, beside, matches, rename
 
-names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="*?[.\0"), min_size=1, max_size=20)
+names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters='*?[./\\ "$\0'), min_size=1, max_size=15)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,27 @@ def test_renaming(name: str, old: str, new: str, expected: str | None) -> None:
 @pytest.mark.parametrize(("old", "new"), [("app", "app.users"), ("app.users", "app"), ("a.*", "a.b"), ("a.**", "b.**")])
 def test_pairs_without_a_meaning(old: str, new: str) -> None:
     with pytest.raises(UsageError):
+        rename("app.users", old, new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        *(
+            ("app.users", wrong)
+            for wrong in ("local.x", "admin.x", "config.x", "b$.c", "b c.d", "b/.c", 'b".c', "b.$c")
+        ),
+        *(
+            ("app.users", wrong)
+            for wrong in (".c", "b.", "b..c", "b.system.views", "b.drtool_restore", "b.drtool_restore.1")
+        ),
+        *(("app.users", wrong) for wrong in ("d" * 64 + ".c", "d." + "c" * 254, "b." + "ö" * 127)),
+        *(("app", wrong) for wrong in ("local", "admin", "config", "b$", "b c", "b\\c", "d" * 64)),
+        ("app.*", "local.*"),
+    ],
+)
+def test_names_that_cannot_be(old: str, new: str) -> None:
+    with pytest.raises(UsageError, match="nothing can be restored as"):
         rename("app.users", old, new)
 
 

@@ -1,4 +1,7 @@
-"""The conformance suite against every store, over http and https."""
+"""The conformance suite against every store, over http and https.
+
+``tests/cli/test_doctor.py`` runs it whole, against MiniStack and against a store that ignores conditional puts.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import pytest
 
 from drtool.storage.attempts import RetryPolicy
 from drtool.storage.base import Capabilities, Storage
-from drtool.storage.conformance import CHECKS, Check, run_check, run_conformance
+from drtool.storage.conformance import CHECKS, Check, run_check
 from drtool.storage.retry import Retrying
 
 if TYPE_CHECKING:
@@ -25,8 +28,9 @@ def _as_users_see(store: Storage) -> Storage:
     return Retrying(store, RetryPolicy(shortest=0.02))
 
 
-#: Over TLS the thousand requests of this one show nothing that the other checks do not.
-SLOW_OVER_TLS = {"pages"}
+#: What takes long and shows nothing more than doctor's test, which gets pages of a thousand objects from two servers,
+#: and than the same over TLS (MiniStack takes its time for a body that comes in small pieces).
+LEFT_OUT = {(store, "pages") for store in STORES if store != "directory"} | {("ministack-http", "large object")}
 
 
 @pytest.mark.parametrize(
@@ -35,7 +39,7 @@ SLOW_OVER_TLS = {"pages"}
         pytest.param(store, check, id=f"{store}-{check.name}")
         for store in STORES
         for check in CHECKS
-        if not (store.endswith("https") and check.name in SLOW_OVER_TLS)
+        if (store, check.name) not in LEFT_OUT
     ],
 )
 def test_store_conforms(open_store: OpenStore, store: str, check: Check) -> None:
@@ -74,19 +78,3 @@ def test_probe_finds_out_a_store_without_conditional_puts(open_store: OpenStore)
     storage = open_store("rclone-https")
     assert storage.probe() == Capabilities(create_only_put=False, compare_and_swap=False, versions=False)
     assert list(storage.list()) == []
-
-
-def test_conformance_names_what_a_store_without_conditional_puts_loses(open_store: OpenStore) -> None:
-    storage = open_store("rclone-http")
-    assert storage.probe() == Capabilities(create_only_put=False, compare_and_swap=False, versions=False)
-    failed = {result.name: result for result in run_conformance(storage) if not result.ok}
-    failed.pop("whole or not at all", None)  # it overwrites in place, which a reader may or may not meet
-    assert set(failed) == {
-        "create-only put",
-        "one of many creates",
-        "compare-and-swap put",
-        "one of many swaps",
-        "checksum on arrival",
-    }
-    assert all(result.lost for result in failed.values())
-    assert not any(result.required for result in failed.values())

@@ -13,9 +13,10 @@ from drtool.operations.demo.steps import Check, RestoreFigures, VerifyFigures
 from drtool.operations.inspecting import Sample
 from drtool.operations.opening import repository_of
 from drtool.operations.reporting import Reporter
-from drtool.operations.restore import Restore, Wish
+from drtool.operations.restore import Restore
 from drtool.operations.runs import registered
 from drtool.operations.verify import Verification, Verifier
+from drtool.operations.wishing import Wish
 from drtool.repository.evidence import Level
 from drtool.sources.base import Proof, Source
 

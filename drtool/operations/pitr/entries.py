@@ -59,8 +59,9 @@ class Way:
         """How many bytes of entries its segments hold; some of them lie outside of it."""
         return sum(one.segment.root.bytes for one in self._segments)
 
-    def check(self, reporter: Reporter) -> None:
-        """Read all of it: every chunk opens, and the snapshot is of the history that was archived.
+    def checked(self, reporter: Reporter) -> Iterator[bytes]:
+        """The entries, from where the replay begins on: at the end all is known to be there and to open, and the
+        snapshot to be of the history that was archived.
 
         ``DamagedObjectError`` names the segment that cannot be read and the last moment before it, ``OutOfReachError``
         says where the snapshot does not belong, ``UsageError`` that there is no entry where one must be.
@@ -73,10 +74,11 @@ class Way:
                 for piece, data in self._opened(one):
                     reporter.advance(task, len(data))
                     missing -= {at for at in missing if piece.may_hold(at) and self._is_there(data, at)}
+                    yield data
         finally:
             reporter.finish(task)
         if self.base.anchor.at.at in missing:
-            raise _foreign(self.base)
+            raise foreign(self.base)
         if missing:
             raise UsageError(
                 f"there is no entry at {self.until[0]}:{self.until[1]} in the archived log",
@@ -89,6 +91,10 @@ class Way:
         A transaction that was prepared before the end may be decided after it.
         """
         yield from self._reader.stream(self._refs(self._segments, self.base.anchor.since, self.until))
+        yield from self.beyond()
+
+    def beyond(self) -> Iterator[bytes]:
+        """The entries past the end, as long as somebody asks."""
         after = (self.until[0], self.until[1] + 1)
         yield from self._reader.stream(self._refs(self.base.stretch.within(after, (_LAST, _LAST)), after, None))
 
@@ -118,11 +124,12 @@ class Way:
     def _is_there(self, data: bytes, at: At) -> bool:
         found = self._log.entry(data, at)
         if found is not None and at == self.base.anchor.at.at and found.term != self.base.anchor.at.term:
-            raise _foreign(self.base)
+            raise foreign(self.base)
         return found is not None
 
 
-def _foreign(base: Base) -> OutOfReachError:
+def foreign(base: Base) -> OutOfReachError:
+    """The error for a snapshot that does not belong to the archived log."""
     return OutOfReachError(
         f"snapshot {base.snapshot.id} is of another history of the source than the archived log",
         hint="Name another snapshot, or another timeline with --timeline: see drtool pitr status.",

@@ -30,7 +30,7 @@ class Base:
     @property
     def first(self) -> datetime:
         """The first full second that it can be taken to."""
-        return moment((self.anchor.at.at[0] + 1, 0))
+        return moment((self.anchor.ready[0] + 1, 0))
 
     @property
     def last(self) -> datetime:
@@ -57,8 +57,8 @@ def bases(archive: Archive, snapshots: Iterable[Snapshot], anchor_of: AnchorOf) 
     """Every way from a snapshot into a stretch, by snapshot and then by timeline, the current one last.
 
     A snapshot belongs to a stretch that holds all from where its replay begins through its instant, if at the instant
-    the stretch is in the snapshot's term and both are of one system, as far as that is known. What the entry at the
-    instant itself says is for those to check who read it.
+    the stretch is in the snapshot's term, both are of one system, and the instant is none of another timeline, as far
+    as that is known. What the entry at the instant itself says is for those to check who read it.
     """
     found: list[Base] = []
     for snapshot in snapshots:
@@ -84,6 +84,8 @@ def _leads_on(stretch: Stretch, anchor: Anchor) -> bool:
             return False
         if anchor.identity and segment.identity and anchor.identity != segment.identity:
             return False
+        if segment.foreign is not None and segment.foreign[0] <= anchor.at.at <= segment.foreign[1]:
+            return False
     return True
 
 
@@ -101,33 +103,26 @@ def ranges(found: Sequence[Base]) -> list[Range]:
     return sorted(made, key=lambda one: (one.first, one.last))
 
 
-def choose_base(archive: Archive, found: Sequence[Base], wanted: At, what: str) -> Base:
-    """The base from which least is to be replayed up to (not including) the place `wanted`; of several timelines
-    that reach it the current one. `what` is what the operator asked for.
+def reaching(archive: Archive, found: Sequence[Base], wanted: At, what: str) -> list[Base]:
+    """The bases that lead up to (not including) the place `wanted`: first the one from which least is to be replayed;
+    of several timelines the current one. `what` is what the operator asked for.
 
-    ``OutOfReachError`` names the ranges there are, and the gap in the way.
+    ``OutOfReachError`` names the ranges there are, and what is in the way.
     """
-    fitting = [base for base in found if base.anchor.at.at < wanted <= base.stretch.end.at]
-    if fitting:
-        order = {timeline.id: number for number, timeline in enumerate(archive.timelines)}
-        newest = max(order[base.stretch.timeline] for base in fitting)
-        current = [base for base in fitting if order[base.stretch.timeline] == newest]
-        return max(current, key=lambda base: (base.anchor.at.at, base.snapshot.manifest.number))
-    raise _out_of_reach(archive, found, wanted, what)
+    fitting = [base for base in found if base.anchor.ready < wanted <= base.stretch.end.at]
+    if not fitting:
+        raise _out_of_reach(archive, found, wanted, what)
+    order = {timeline.id: number for number, timeline in enumerate(archive.timelines)}
+
+    def nearness(base: Base) -> tuple[At, int, int]:
+        return base.anchor.at.at, base.snapshot.manifest.number, order[base.stretch.timeline]
+
+    return sorted(fitting, key=nearness, reverse=True)
 
 
 def _out_of_reach(archive: Archive, found: Sequence[Base], wanted: At, what: str) -> OutOfReachError:
-    reachable = ranges(found)
     source = archive.source
-    for before, after in _gaps(archive):
-        near = max((one.last for one in reachable if one.last <= moment(before)), default=None)
-        if before < wanted <= after or (wanted > after and not any(base.stretch.end.at >= wanted for base in found)):
-            last = f"; the last moment before it is {near.isoformat()}" if near is not None else ""
-            return OutOfReachError(
-                f"{what} cannot be reached: the archived log of {source} has a gap from"
-                f" {moment(before).isoformat()} to {moment(after).isoformat()}{last}",
-                hint=_choices(reachable),
-            )
+    choices = _choices(ranges(found))
     if not any(timeline.stretches for timeline in archive.timelines):
         return OutOfReachError(
             f"{what} cannot be reached: no log of {source} is archived",
@@ -137,12 +132,40 @@ def _out_of_reach(archive: Archive, found: Sequence[Base], wanted: At, what: str
     if wanted > newest:
         return OutOfReachError(
             f"{what} cannot be reached: the log of {source} is archived up to {moment(newest).isoformat()}",
-            hint=f"If the source still answers, archive the rest with drtool pitr capture. {_choices(reachable)}",
+            hint=f"If the source still answers, archive the rest with drtool pitr capture. {choices}",
         )
-    return OutOfReachError(
-        f"{what} cannot be reached: no snapshot of {source} leads there through the archived log",
-        hint=_choices(reachable),
-    )
+    return OutOfReachError(f"{what} cannot be reached: {_obstacle(archive, found, wanted)}", hint=choices)
+
+
+def _obstacle(archive: Archive, found: Sequence[Base], wanted: At) -> str:
+    """What is between the snapshots and a place that the archive reaches up to."""
+    for base in found:
+        if base.anchor.at.at < wanted <= base.anchor.ready:
+            return (
+                f"capped collections of snapshot {base.snapshot.id} were read up to"
+                f" {moment(base.anchor.ready).isoformat()} only, and no earlier snapshot leads there"
+            )
+    earlier = [base for base in found if base.stretch.end.at < wanted]
+    for base in sorted(earlier, key=lambda base: base.stretch.end.at, reverse=True):
+        for before, after in _gaps(archive):
+            if before == base.stretch.end.at:
+                return (
+                    f"the archived log of {archive.source} has a gap from {moment(before).isoformat()} to"
+                    f" {moment(after).isoformat()}; the last moment before it is {base.last.isoformat()}"
+                )
+    if found and not earlier:
+        first = min(found, key=lambda base: base.anchor.at.at)
+        later = f"snapshot {first.snapshot.id}, of {moment(first.anchor.at.at).isoformat()}, is later"
+        others = len({base.snapshot.id for base in found}) > 1
+        return f"{later}, and the first that leads into the archived log" if others else later
+    between = [gap for gap in _gaps(archive) if gap[0] < wanted]
+    if between:
+        before, after = max(between)
+        return (
+            f"no snapshot of {archive.source} leads there through the archived log, which has a gap from"
+            f" {moment(before).isoformat()} to {moment(after).isoformat()}"
+        )
+    return f"no snapshot of {archive.source} leads there through the archived log"
 
 
 def _gaps(archive: Archive) -> Iterator[tuple[At, At]]:

@@ -4,37 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from drtool.errors import NoSuchSnapshotError, UsageError
 from drtool.operations.pitr.entries import Way
-from drtool.operations.pitr.reach import Base, bases, choose_base
+from drtool.operations.pitr.goals import Goal
+from drtool.operations.pitr.histories import Histories
+from drtool.operations.pitr.reach import Base, bases, reaching
+from drtool.operations.pitr.timelines import choose
 from drtool.repository.archive import Archive
 from drtool.repository.chain import Snapshot
 from drtool.repository.reader import ChunkReader
-from drtool.repository.segments import At
-from drtool.sources.base import Stop
 from drtool.sources.log import Log
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """Everything before the place ``at`` is to come back. ``text`` is what was asked for; ``is_operation`` where that
-    is an operation, which the log must hold."""
-
-    at: At
-    text: str
-    is_operation: bool = False
-
-    @classmethod
-    def at_moment(cls, when: datetime, text: str) -> Goal:
-        """All that happened before the second in which `when` lies."""
-        return cls((int(when.timestamp()), 0), text)
-
-    @property
-    def stop(self) -> Stop:
-        """As a target takes it."""
-        return Stop(list(self.at), before=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +30,27 @@ class Recovery:
         return Way(reader, self.log, self.base, self.goal.at, must_exist=self.goal.is_operation)
 
 
-def recover(archive: Archive, snapshots: Sequence[Snapshot], log: Log, goal: Goal, timeline: str | None) -> Recovery:
+def recover(
+    archive: Archive, snapshots: Sequence[Snapshot], log: Log, goal: Goal, timeline: str | None, reader: ChunkReader
+) -> Recovery:
     """The way to `goal` from one of `snapshots`; in the timeline whose id begins with `timeline`, where given.
 
-    ``OutOfReachError`` where there is none, ``UsageError`` for a timeline that is none.
+    ``OutOfReachError`` where there is none, ``UsageError`` for a timeline that is none, where none has the operation,
+    and where several lead to the goal that differ.
     """
-    if timeline is not None:
-        ids = [one.id for one in archive.timelines if one.id.startswith(timeline)]
-        if len(ids) != 1:
-            raise UsageError(
-                f"--timeline {timeline} fits {len(ids) or 'none'} of the timelines of {archive.source}",
-                hint="drtool pitr status lists them.",
-            )
-        archive = Archive(archive.source, tuple(t for t in archive.timelines if t.id == ids[0]), archive.problems)
+    named = archive if timeline is None else _only(archive, timeline)
     if not snapshots:
         raise NoSuchSnapshotError(f"there is no snapshot of source {archive.source} to begin with")
-    base = choose_base(archive, bases(archive, snapshots, log.anchor), goal.at, goal.text)
-    return Recovery(goal, base, log)
+    fitting = reaching(named, bases(named, snapshots, log.anchor), goal.at, goal.text)
+    # Whoever names a timeline wants that one, whatever happened in others.
+    return Recovery(goal, choose(archive, fitting, goal, Histories(reader, log), is_named=timeline is not None), log)
+
+
+def _only(archive: Archive, timeline: str) -> Archive:
+    ids = [one.id for one in archive.timelines if one.id.startswith(timeline)]
+    if len(ids) != 1:
+        raise UsageError(
+            f"--timeline {timeline} fits {len(ids) or 'none'} of the timelines of {archive.source}",
+            hint="drtool pitr status lists them.",
+        )
+    return Archive(archive.source, tuple(t for t in archive.timelines if t.id == ids[0]), archive.problems)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from drtool.errors import DrtoolError
-from drtool.operations.pitr.reach import Base, Range, bases, moment, ranges
-from drtool.repository.archive import Archive, Timeline, read_archive
+from drtool.errors import DrtoolError, UnknownSignerError
+from drtool.operations.pitr.holding import without_unheld
+from drtool.operations.pitr.reach import Range, bases, moment, ranges
+from drtool.repository.archive import Timeline, read_archive
 from drtool.repository.chain import Catalogue
 from drtool.repository.repository import Repository
 from drtool.sources.log import Log
@@ -43,7 +44,9 @@ class TimelineStatus:
 class SourceStatus:
     """A source's archive. ``lag`` is seconds since the last archived entry, None where nothing is archived.
 
-    ``problems`` are sentences, the most pressing first; ``errors`` what is wrong with the repository.
+    ``leads_on`` says whether a snapshot leads into what is being archived: if not, no moment of it can be reached.
+    ``problems`` are sentences, the most pressing first; ``errors`` what is wrong with the repository, but for segments
+    that never counted.
     """
 
     source: str
@@ -51,11 +54,17 @@ class SourceStatus:
     timelines: tuple[TimelineStatus, ...]
     problems: tuple[str, ...]
     errors: tuple[DrtoolError, ...]
+    leads_on: bool
+
+    @property
+    def ok(self) -> bool:
+        """Can what is being archived be restored, and is nothing wrong with the repository?"""
+        return self.leads_on and not self.errors
 
 
 def status(repository: Repository, catalogue: Catalogue, source: str, log: Log) -> SourceStatus:
-    """Reads the source's segments; asks nothing of the source."""
-    archive = read_archive(repository, source)
+    """Reads the source's segments, and sees that what they need is there; asks nothing of the source."""
+    archive = without_unheld(repository, read_archive(repository, source))
     found = bases(archive, catalogue.snapshots, log.anchor)
     reachable = ranges(found)
     timelines = tuple(
@@ -64,8 +73,10 @@ def status(repository: Repository, catalogue: Catalogue, source: str, log: Log) 
     lag = None
     if timelines:
         lag = max(0.0, (datetime.now(UTC) - timelines[-1].last).total_seconds())
-    problems = (*(error.message for error in archive.problems), *_problems(archive, timelines, lag, found))
-    return SourceStatus(source, lag, timelines, problems, archive.problems)
+    leads_on = bool(timelines) and any(base.stretch.segments[-1] is archive.timelines[-1].newest for base in found)
+    problems = (*(error.message for error in archive.problems), *_problems(archive.source, timelines, lag, leads_on))
+    errors = tuple(error for error in archive.problems if not isinstance(error, UnknownSignerError))
+    return SourceStatus(source, lag, timelines, problems, errors, leads_on)
 
 
 def _timeline(timeline: Timeline, reachable: Sequence[Range], *, current: bool) -> TimelineStatus:
@@ -82,23 +93,19 @@ def _timeline(timeline: Timeline, reachable: Sequence[Range], *, current: bool) 
     )
 
 
-def _problems(
-    archive: Archive, timelines: Sequence[TimelineStatus], lag: float | None, found: Sequence[Base]
-) -> list[str]:
+def _problems(source: str, timelines: Sequence[TimelineStatus], lag: float | None, leads_on: bool) -> list[str]:
     if not timelines or lag is None:
-        return [f"no log of {archive.source} is archived: run drtool pitr capture"]
+        return [f"no log of {source} is archived: run drtool pitr capture"]
     told = []
-    current = timelines[-1]
-    newest = archive.timelines[-1].newest
-    if not any(base.stretch.segments[-1] is newest for base in found):
+    if not leads_on:
         told.append(
-            f"no snapshot leads to what is being archived of {archive.source}: take one with drtool backup,"
-            " then let drtool pitr capture go on"
+            f"no snapshot leads to what is being archived of {source}, so that nothing of it can be restored: take one"
+            " with drtool backup, then let drtool pitr capture go on"
         )
     if lag > LATE_SECONDS:
-        told.append(f"the log of {archive.source} was last archived at {current.last.isoformat()}")
+        told.append(f"the log of {source} was last archived at {timelines[-1].last.isoformat()}")
     told += [
-        f"the archived log of {archive.source} has a gap from {gap.first.isoformat()} to {gap.last.isoformat()}"
+        f"the archived log of {source} has a gap from {gap.first.isoformat()} to {gap.last.isoformat()}"
         for timeline in timelines
         for gap in timeline.gaps
     ]

@@ -6,7 +6,7 @@ import contextlib
 import socket
 import sys
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 
 from drtool import __version__
@@ -20,7 +20,7 @@ from drtool.repository.pages import Bounds, ChunkRef, PageBuilder, PageRef
 from drtool.repository.repository import Repository
 from drtool.repository.runs import Run
 from drtool.repository.sealed import Kind
-from drtool.repository.segments import Position, Segment, source_id
+from drtool.repository.segments import At, Position, Segment, source_id
 from drtool.repository.writer import ChunkWriter
 from drtool.sources.cutting import Chunk
 from drtool.sources.log import LogPosition
@@ -28,13 +28,20 @@ from drtool.sources.log import LogPosition
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the next segment goes: after ``start`` in a timeline, the next of this signer's chain after ``number``."""
+    """Where the next segment goes: after ``start`` in a timeline, the next of this signer's chain after ``number``.
+
+    ``begun`` is the place after which the timeline holds all without a gap. ``foreign`` is as in ``Segment``.
+    ``created`` is when the source's newest segment was written (ISO 8601, empty where there is none).
+    """
 
     timeline: str
     identity: str
     start: LogPosition
     number: int = 0
     hash: str | None = None
+    foreign: tuple[At, At] | None = None
+    created: str = ""
+    begun: At = (0, 0)
 
 
 class Writing:
@@ -98,7 +105,8 @@ class Writing:
         self._require_packs(writer)
         archived = self._put(run, self._segment(run, place, end, root, threshold))
         run.outcome = "committed"
-        return replace(place, start=end, number=archived.segment.number, hash=archived.hash)
+        segment = archived.segment
+        return replace(place, start=end, number=segment.number, hash=archived.hash, created=segment.created)
 
     def _begun(self) -> tuple[Run, ChunkWriter]:
         if self._open is None:
@@ -129,10 +137,11 @@ class Writing:
             end=_stored(end),
             root=root,
             threshold=threshold,
-            created=datetime.now().astimezone().isoformat(),
+            created=_later(place.created),
             host=socket.gethostname(),
             run=run.id,
             tool=f"drtool {__version__}",
+            foreign=place.foreign,
         )
 
     def _put(self, run: Run, segment: Segment) -> Archived:
@@ -160,6 +169,14 @@ class Writing:
                     hint="Capture again: it stores those chunks anew. Find out what deleted the object.",
                 )
             self._there.add(sha256)
+
+
+def _later(before: str) -> str:
+    """Now, but after `before`: the newest segment says which timeline is current, also where a clock was set back."""
+    now = datetime.now().astimezone()
+    if before:
+        now = max(now, datetime.fromisoformat(before) + timedelta(milliseconds=1))
+    return now.isoformat()
 
 
 def _stored(position: LogPosition) -> Position:

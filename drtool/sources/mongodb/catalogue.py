@@ -5,7 +5,7 @@ The catalogue cannot be read at an instant; ``freezing`` lists it before and aft
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -106,14 +106,16 @@ def _uuid(found: RawBSONDocument) -> bytes | None:
 
 
 def _indexes(client: Client, database: str, collection: str) -> tuple[RawBSONDocument, ...]:
-    command: Document = {"listIndexes": collection, "cursor": {"batchSize": 1_000_000}}
+    # An index that is still being built may yet fail: its records may violate it.
+    command: Document = {"listIndexes": collection, "includeBuildUUIDs": True, "cursor": {"batchSize": 1_000_000}}
     try:
         reply = client[database].command(command, codec_options=RAW)
     except OperationFailure as error:
         if error.code in (_NAMESPACE_NOT_FOUND, _NOT_ON_VIEW):
             raise CatalogueChangedError(f"{database}.{collection}") from error
         raise
-    return tuple(_without_namespace(spec) for spec in reply["cursor"]["firstBatch"] if not _is_of_id(spec))
+    specs: Sequence[RawBSONDocument] = reply["cursor"]["firstBatch"]
+    return tuple(_without_namespace(spec) for spec in specs if "buildUUID" not in spec and not _is_of_id(spec))
 
 
 def _is_of_id(spec: RawBSONDocument) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,14 @@ from typing import Any
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, ReadPreference
-from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidURI, OperationFailure, PyMongoError
+from pymongo.errors import (
+    ConfigurationError,
+    ConnectionFailure,
+    InvalidURI,
+    NotPrimaryError,
+    OperationFailure,
+    PyMongoError,
+)
 from pymongo.synchronous import monitor
 
 from drtool.errors import (
@@ -39,11 +47,27 @@ UNAUTHORIZED = 13
 _AUTHENTICATION_FAILED = (11, 18, 8000)  # 11 is of an X.509 certificate that no user has, 8000 Atlas'
 _POSITION_LOST = 136  # of a capped collection, which the oplog is: the server dropped what the cursor stood at
 _TIME_EXCEEDED = 50  # MaxTimeMSExpired
+#: Of a member that is stepping down, is no primary, or is shutting down, where pymongo does not see it: in a reply's
+#: writeConcernError, or in one that is looked into without it.
+_NOT_PRIMARY = frozenset({91, 189, 10058, 10107, 11600, 11602, 13435, 13436})
 _SELECTION_MS = 10_000
 _POLL_SECONDS = 0.005
 _URI_HINT = "User and password are percent-encoded in it: @ is %40, : is %3A, / is %2F."
 
+_GONE = "It answered before: was it stopped or restarted, or the network cut? Run the same again when it answers."
+_ELECTION = (
+    "Another member was elected meanwhile, or the server is stopping. Run the same again, with a URI that names the"
+    " whole set (replicaSet=…)."
+)
+
 _WINDOW_PASSED = 239  # SnapshotTooOld
+_GRANT = (
+    "Grant the user the role `backup` to back up, `restore` to restore; drtool doctor names what is missing. To restore"
+    " with another account: --to URI."
+)
+_LOG_IN = "The server wants a user: put name and password into the URI (mongodb://NAME:PASSWORD@HOST/)."
+#: Where the server repeats the whole command, its name is enough.
+_COMMAND = re.compile(r"execute command \{ (\w+): .*", re.DOTALL)
 _MOVED = {
     26: "a collection was dropped",
     43: "the server closed a cursor (a restart, or no reading for too long)",
@@ -83,7 +107,8 @@ def connect(uri: str) -> Client:
 
 @contextlib.contextmanager
 def translated(uri: str, doing: str = "", *, at_instant: bool = False) -> Iterator[None]:
-    """Raise what pymongo raises as drtool's errors; `doing` says what was being done (``reading app.users``).
+    """Raise what pymongo raises as drtool's errors; `doing` says what was being done (``reading app.users``), nothing
+    at the first contact.
 
     ``UnreachableError`` without an answer, ``AuthenticationError`` for credentials and privileges, ``ConfigError``
     for the URI, else ``SourceError``; with `at_instant` ``InstantMovedError`` for what can no longer be read.
@@ -100,6 +125,8 @@ def translated(uri: str, doing: str = "", *, at_instant: bool = False) -> Iterat
 def _translate(error: PyMongoError, uri: str, doing: str) -> SourceError | ConfigError:
     where = uris.shown(uri) + (f", {doing}" if doing else "")
     text = f"{where}: {uris.redacted(_text(error), uri)}"
+    if isinstance(error, NotPrimaryError) or (isinstance(error, OperationFailure) and error.code in _NOT_PRIMARY):
+        return UnreachableError(text, hint=_ELECTION)
     if isinstance(error, OperationFailure):
         if error.code in _AUTHENTICATION_FAILED:
             hint = "Check user, password (or certificate), authSource and authMechanism in the source's URI."
@@ -107,21 +134,21 @@ def _translate(error: PyMongoError, uri: str, doing: str) -> SourceError | Confi
         if error.code == _POSITION_LOST:
             return OplogTruncatedError(text, hint="Give the server a larger oplog (replSetResizeOplog).")
         if error.code == UNAUTHORIZED:
-            return AuthenticationError(text, hint="Grant the user the role `backup` to back up, `restore` to restore.")
+            return AuthenticationError(text, hint=_GRANT if uris.parts(uri)[1] else _LOG_IN)
         if error.code == _TIME_EXCEEDED:
             return SourceError(text, hint="Raise or remove the source's max_time, or read at a quieter time or member.")
         return SourceError(text)
     if isinstance(error, ConfigurationError):
         return ConfigError(text)
     if isinstance(error, ConnectionFailure):
-        return UnreachableError(text, hint=wire.hint(text, uri))
+        return UnreachableError(text, hint=_GONE if doing else wire.hint(text, uri))
     return SourceError(text)
 
 
 def _text(error: PyMongoError) -> str:
     """The server's own sentence where it gave one, without the copy of the whole reply."""
     if isinstance(error, OperationFailure) and error.details is not None and "errmsg" in error.details:
-        return str(error.details["errmsg"])
+        return _COMMAND.sub(r"execute the command \1", str(error.details["errmsg"]))
     return str(error).partition(", Timeout:")[0].partition(", full error:")[0]
 
 

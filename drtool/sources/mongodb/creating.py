@@ -5,27 +5,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pymongo import WriteConcern
+from pymongo.collection import Collection
+
 from drtool.sources.mongodb.connection import Client, Document
 from drtool.sources.mongodb.definitions import INCIDENTAL_OPTIONS, Definition, Kind, decoded
 from drtool.sources.mongodb.names import MARKER_COLLECTION
 from drtool.sources.mongodb.planning import Placed
 
+_LASTING = WriteConcern("majority", j=True)
+
 
 def leave_marker(client: Client, databases: Iterable[str], marker: str) -> None:
     """A document that says whose work stands in these databases. Raises pymongo's errors."""
     for database in databases:
-        client[database].command(
-            {"update": MARKER_COLLECTION, "updates": [{"q": {"_id": marker}, "u": {"_id": marker}, "upsert": True}]}
-        )
+        _markers(client, database).replace_one({"_id": marker}, {"_id": marker}, upsert=True)
 
 
 def remove_marker(client: Client, databases: Iterable[str], marker: str) -> None:
-    """The marker, and its collection when no other is left."""
+    """The marker, and its collection when no other is left. All that was written before is durable then."""
     for database in databases:
-        markers = client[database][MARKER_COLLECTION]
+        markers = _markers(client, database)
         markers.delete_one({"_id": marker})
         if markers.find_one({}) is None:
             markers.drop()
+
+
+def _markers(client: Client, database: str) -> Collection[Document]:
+    """What is written there outlasts the server's death, and with it what was written before."""
+    return client[database].get_collection(MARKER_COLLECTION, write_concern=_LASTING)
 
 
 def has_marker(client: Client, database: str, marker: str) -> bool:

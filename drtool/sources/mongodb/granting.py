@@ -83,13 +83,15 @@ def merge(
     accounts: Sequence[Placed],
     held: Mapping[str, Sequence[bytes]],
     progress: Callable[[str], None],
-) -> None:
+) -> Mapping[str, int]:
     """Give the target the users and roles `held` (by stream, documents as they were read). May be repeated.
 
+    Returns how many of each stream were there already, as they are in the snapshot.
     Raises ``IncompleteRestoreError`` where one is not there afterwards as it was, and pymongo's errors.
     """
     if not accounts:
-        return
+        return {}
+    already = {each.item.name: len(_same(client, each)) for each in accounts}
     concern = WriteConcern(1 if deployment.topology == "standalone" else "majority")
     command: Document = {"_mergeAuthzCollections": 1, "db": "", "drop": False, "writeConcern": concern.document}
     try:
@@ -110,16 +112,22 @@ def merge(
     for each in accounts:
         _check(client, each)
         progress(f"{each.item.name}: there as in the snapshot")
+    return already
 
 
 def _check(client: Client, placed: Placed) -> None:
-    wanted, there = members(placed.definition), _there(client, placed)
-    wrong = sorted(name for name, digest in wanted.items() if there.get(name) != digest)
+    wrong = sorted(members(placed.definition).keys() - _same(client, placed))
     if wrong:
         raise IncompleteRestoreError(
             f"{placed.item.name}: the server did not take {_listed(wrong)} as in the snapshot",
             hint="Its log says why (mergeAuthzCollections). Everything else came back.",
         )
+
+
+def _same(client: Client, placed: Placed) -> set[str]:
+    """Of those that the plan brings, the ones that the target has as they are in the snapshot."""
+    wanted = members(placed.definition)
+    return {name for name, digest in _there(client, placed).items() if wanted[name] == digest}
 
 
 def _there(client: Client, placed: Placed) -> dict[str, str]:

@@ -13,6 +13,9 @@ INTERNAL_DATABASES = ("admin", "local", "config")
 #: Where a restore leaves its marker (in each database that it writes to).
 MARKER_COLLECTION = "drtool_restore"
 BUCKETS = "system.buckets."
+#: Where an aggregation with ``$out`` writes to, to rename it onto its target.
+_ON_THE_WAY = "tmp.agg_out"
+_GLOB = "*?["
 #: What follows the database's name in the streams of its users and of its roles (servers allow no collection a ``$``).
 USERS, ROLES = "$users", "$roles"
 #: Where users are defined who prove themselves elsewhere (X.509, LDAP, Kerberos).
@@ -20,6 +23,8 @@ EXTERNAL = "$external"
 #: What the server allows, in bytes: a name with its database, and a database's name.
 LONGEST_NAMESPACE = 255
 LONGEST_DATABASE = 63
+_IMPOSSIBLE_IN_DATABASES = frozenset('/\\. "$\0')
+_IMPOSSIBLE_IN_COLLECTIONS = frozenset("$\0")
 
 
 def split(namespace: str) -> tuple[str, str]:
@@ -31,6 +36,17 @@ def split(namespace: str) -> tuple[str, str]:
 def is_of_accounts(namespace: str) -> bool:
     """Is it a stream of users or roles?"""
     return split(namespace)[1] in (USERS, ROLES)
+
+
+def is_of_restores(namespace: str) -> bool:
+    """Does a restore keep it for itself: its marker, or a collection that waits for its name?"""
+    collection = split(namespace)[1]
+    return collection == MARKER_COLLECTION or collection.startswith(f"{MARKER_COLLECTION}.")
+
+
+def parked(database: str, identity: str) -> str:
+    """Where a collection waits in the target until the log gives it a name that is wanted."""
+    return f"{database}.{MARKER_COLLECTION}.{identity}"
 
 
 def names_accounts(pattern: str) -> bool:
@@ -46,6 +62,20 @@ def matches(namespace: str, pattern: str) -> bool:
             return False
         return namespace == pattern or fnmatchcase(namespace, pattern)
     return database == pattern or fnmatchcase(database, pattern)
+
+
+def passes_over(namespace: str, pattern: str) -> bool:
+    """Is it the server's, a restore's marker or what an aggregation writes on the way (``$out``), without a pattern
+    that names such?"""
+    if "." in pattern and not set(pattern) & set(_GLOB):
+        return False
+    (database, collection), (wanted, of_wanted) = split(namespace), split(pattern)
+    if database in INTERNAL_DATABASES and wanted != database:
+        return True
+    return any(
+        f"{collection}.".startswith(f"{own}.") and not of_wanted.startswith(own)
+        for own in (MARKER_COLLECTION, _ON_THE_WAY)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +104,7 @@ class Selection:
     def takes(self, namespace: str) -> bool:
         """Is this collection or view of a selected database backed up?"""
         _, collection = split(namespace)
-        if collection == MARKER_COLLECTION or (collection.startswith("system.") and collection != "system.js"):
+        if is_of_restores(namespace) or (collection.startswith("system.") and collection != "system.js"):
             return False
         return not any(matches(namespace, pattern) for pattern in self.exclude)
 
@@ -102,12 +132,38 @@ def beside(namespace: str, suffix: str) -> str:
     return f"{shortened}_{suffix}.{collection}"
 
 
+def _why_impossible(namespace: str) -> str:
+    """Why no collection can be restored under this name; empty if one can."""
+    database, collection = split(namespace)
+    size = len(namespace.encode())
+    if database in INTERNAL_DATABASES:
+        return f"the database {database} belongs to the server"
+    if not database or not _IMPOSSIBLE_IN_DATABASES.isdisjoint(database):
+        return "a database's name is not empty and has none of the characters / \\ . \" $, space and NUL in it"
+    if len(database.encode()) > LONGEST_DATABASE:
+        return f"a database's name has at most {LONGEST_DATABASE} bytes"
+    if not collection or collection.startswith(".") or not _IMPOSSIBLE_IN_COLLECTIONS.isdisjoint(collection):
+        return "a collection's name is not empty, does not begin with a dot, and has no $ and no NUL in it"
+    if is_of_restores(namespace) or (collection.startswith("system.") and collection != "system.js"):
+        return "that name is kept for what the server or a restore needs itself"
+    return f"{size} bytes are too long, at most {LONGEST_NAMESPACE} are allowed" if size > LONGEST_NAMESPACE else ""
+
+
 def rename(namespace: str, old: str, new: str) -> str | None:
     """Its name after ``old=new``: databases, collections, or globs with one ``*`` on each side; None where it does
     not apply.
 
-    Raises ``UsageError`` for a pair that has no meaning, such as one that renames users or roles.
+    Raises ``UsageError`` for a pair that has no meaning, such as one that renames users or roles, or that gives a name
+    which cannot be.
     """
+    renamed = _renamed(namespace, old, new)
+    why = "" if renamed is None else _why_impossible(renamed)
+    if why:
+        raise UsageError(f"nothing can be restored as {renamed}: {why}", hint="Choose another name with --rename.")
+    return renamed
+
+
+def _renamed(namespace: str, old: str, new: str) -> str | None:
     if ("." in old) != ("." in new):
         raise UsageError(f"{old}={new}: either both sides name a database or both a collection")
     if old.count("*") != new.count("*") or old.count("*") > 1:

@@ -69,7 +69,6 @@ def replay_privileges() -> list[Privilege]:
         *restore_privileges(),
         _on_cluster("applyOps"),
         _on("", "", "dropDatabase", "renameCollectionSameDB"),
-        _on("", "system.views", *writes),
         _on("", "system.js", *writes),
         _on_buckets("", *writes, "createCollection", "dropCollection", "collMod", "createIndex", "dropIndex"),
     ]

@@ -28,13 +28,17 @@ _POLL_SECONDS = 0.02
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
     """How to start it: `replica_set` names a set of one node (None: standalone), `cache_gb` is WiredTiger's cache in
-    GB, `oplog_mb` the oplog's size; `parameters` become ``--setParameter``, `arguments` follow as they are."""
+    GB, `oplog_mb` the oplog's size; `parameters` become ``--setParameter``, `arguments` follow as they are.
+
+    With `spares_journal` a write is the majority's before it lies in the journal: quicker, for what need not survive.
+    """
 
     replica_set: str | None = None
     cache_gb: float = 0.25
     oplog_mb: int = 990
     parameters: Mapping[str, str] = field(default_factory=dict)
     arguments: Sequence[str] = ()
+    spares_journal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,9 @@ def _started(mongod: Path, options: ServerOptions, parent: Path | None) -> Itera
         _wait_until_listening(supervisor, directory)
         uri = f"mongodb://127.0.0.1:{port}/?directConnection=true"
         if options.replica_set is not None:
-            _initiate(uri, options.replica_set, port)
+            member = {"_id": 0, "host": f"127.0.0.1:{port}"}
+            config = {"_id": options.replica_set, "members": [member]}
+            _initiate(uri, {**config, "writeConcernMajorityJournalDefault": not options.spares_journal})
         yield Server(uri, port, int(directory.joinpath("pid").read_text(encoding="ascii")), directory)
     finally:
         assert supervisor.stdin is not None
@@ -155,14 +161,13 @@ def _log_entry(line: str) -> dict[str, Any]:
     return entry if isinstance(entry, dict) else {}
 
 
-def _initiate(uri: str, name: str, port: int) -> None:
+def _initiate(uri: str, config: Mapping[str, Any]) -> None:
     """Make it a replica set of one node and wait until it takes writes."""
-    member = {"_id": 0, "host": f"127.0.0.1:{port}"}
     deadline = time.monotonic() + _START_SECONDS
     client: MongoClient[dict[str, Any]] = MongoClient(uri, serverSelectionTimeoutMS=int(_START_SECONDS * 1000))
     with client:
         try:
-            client.admin.command("replSetInitiate", {"_id": name, "members": [member]})
+            client.admin.command("replSetInitiate", config)
             while not client.admin.command("hello")["isWritablePrimary"]:
                 if time.monotonic() > deadline:
                     raise SourceError(f"mongod did not become primary within {_START_SECONDS:.0f} seconds")

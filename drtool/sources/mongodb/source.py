@@ -18,6 +18,7 @@ from drtool.sources.mongodb.catalogue import Entry, database_names, list_catalog
 from drtool.sources.mongodb.connection import Client, Deployment, connect, pin, translated
 from drtool.sources.mongodb.exporting import ArchiveExporter, DirectoryExporter
 from drtool.sources.mongodb.freezing import freeze
+from drtool.sources.mongodb.granted import find_restore_lacks
 from drtool.sources.mongodb.lacking import find_lacks, unseen
 from drtool.sources.mongodb.oplog.archiving import MongoLog
 from drtool.sources.mongodb.sandbox import sandbox, sandbox_program
@@ -146,6 +147,12 @@ class MongoSource:
         client, deployment, uri = self._pinned()
         with client, translated(uri, "trying what the account may do"):
             return find_lacks(client, deployment, self._selection)
+
+    def restore_lacks(self, to: str | None) -> Sequence[Lack]:
+        """See ``Source.restore_lacks``: as the server tells the account's privileges."""
+        uri = to or self._uri
+        with connect(uri) as client, translated(uri, "asking what the account may do"):
+            return find_restore_lacks(client)
 
     def roles(self) -> Mapping[str, str]:
         """See ``Source.roles``: for mongosh."""

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from drtool.errors import SourceError, TargetNotEmptyError
-from drtool.sources.base import Inspection, Loaded, Replayed, RestoreItem, RestorePlan, Stop
+from drtool.sources.base import (
+    Inspection,
+    Loaded,
+    Rehearsed,
+    Replayed,
+    RestoreItem,
+    RestorePlan,
+    Stop,
+    StreamInfo,
+)
 from drtool.sources.mongodb import granting
 from drtool.sources.mongodb import uri as uris
 from drtool.sources.mongodb.accounts import list_accounts
@@ -18,10 +27,14 @@ from drtool.sources.mongodb.finishing import expires, finish, without_search
 from drtool.sources.mongodb.freezing import freeze
 from drtool.sources.mongodb.loading import load, split_documents
 from drtool.sources.mongodb.names import MARKER_COLLECTION, is_of_accounts, split
-from drtool.sources.mongodb.oplog.replaying.running import Outcome, replay
+from drtool.sources.mongodb.oplog.replaying.permission import require_right_to_replay
+from drtool.sources.mongodb.oplog.replaying.running import Outcome, rehearse, replay
 from drtool.sources.mongodb.planning import Placed, check_version, place
 from drtool.sources.mongodb.search import Search, SearchIndexes
 from drtool.sources.mongodb.view import MongoView
+
+_RENAME = "Restore under another name with --rename OLD=NEW, or to another server with --to URI."
+_NO_USERS = "Drop those users and roles in the target, or leave all of them alone with --no-users."
 
 
 class MongoTarget:
@@ -47,25 +60,23 @@ class MongoTarget:
         Raises ``SourceError`` where the target cannot take the plan.
         """
         placed = place(plan)
-        deployment = self._deployment()
-        if not deployment.writable and deployment.topology == "replica-set":
-            raise SourceError(f"{uris.shown(self._uri)} is not the primary and takes no writes")
-        check_version(placed, deployment.version)
+        check_version(placed, self._writable().version)
         with translated(self._uri, "looking at users and roles"):
             granting.check_takes_accounts(self._client, uris.shown(self._uri), _accounts(placed))
             lacking = tuple(granting.lacking(self._client, _accounts(placed)))
         notes = (*self._unfinished(plan.marker, placed), *_notes(placed), *self._without_search(placed), *lacking)
-        occupied = (*self._in_the_way(plan.marker, placed), *self._others(placed))
-        return Inspection(uris.shown(self._uri), occupied, notes)
+        collections, others = list(self._in_the_way(plan, placed)), list(self._others(placed))
+        hints = [hint for found, hint in ((collections, _RENAME), (others, _NO_USERS)) if found]
+        return Inspection(uris.shown(self._uri), (*collections, *others), notes, " ".join(hints))
 
     def begin(self, plan: RestorePlan) -> None:
         """See ``Target.begin``. What an earlier attempt of the same restore left is dropped. Users and roles are never
         replaced."""
         placed = place(plan)
         check_version(placed, self._deployment().version)
-        self._refuse(self._others(placed))
+        self._refuse(self._others(placed), _NO_USERS)
         if not plan.replace:
-            self._refuse(self._in_the_way(plan.marker, placed))
+            self._refuse(self._in_the_way(plan, placed), _RENAME)
         self._outcome = None
         with translated(self._uri, "creating collections"):
             for database in _by_database(placed):
@@ -91,6 +102,21 @@ class MongoTarget:
         with translated(self._uri, f"writing {item.name}"):
             return load(self._client, deployment, placed, chunks)
 
+    def rehearse(
+        self,
+        plan: RestorePlan,
+        since: Mapping[str, Any],
+        entries: Iterable[bytes],
+        stop: Stop | None,
+        others: Sequence[StreamInfo] = (),
+    ) -> Rehearsed:
+        """See ``Target.rehearse``: what `replay` raises, but for what only the server can say."""
+        databases = _by_database(place(plan)).keys()
+        self._require_right_to_replay(databases)
+        found = rehearse(plan, since, entries, stop, others)
+        self._require_right_to_replay(_made(found).keys() - databases)
+        return found
+
     def replay(
         self, plan: RestorePlan, since: Mapping[str, Any], entries: Iterable[bytes], stop: Stop | None
     ) -> Replayed:
@@ -108,16 +134,17 @@ class MongoTarget:
             self._outcome = replay(self._client, deployment, plan, since, entries, stop)
         return self._outcome.replayed
 
-    def finish(self, plan: RestorePlan, progress: Callable[[str], None]) -> None:
+    def finish(self, plan: RestorePlan, progress: Callable[[str], None]) -> Mapping[str, int]:
         """See ``Target.finish``."""
         outcome = self._outcome
         placed = place(plan if outcome is None else outcome.plan)
         databases = _by_database(placed) if outcome is None else outcome.databases
         with translated(self._uri, "restoring users and roles"):
-            granting.merge(self._client, self._deployment(), _accounts(placed), self._held, progress)
+            there = granting.merge(self._client, self._deployment(), _accounts(placed), self._held, progress)
         with translated(self._uri, "building indexes and views"):
             finish(self._client, [each for each in placed if not each.is_of_accounts], progress)
             remove_marker(self._client, databases, plan.marker)
+        return there
 
     def read_back(self, plan: RestorePlan) -> MongoView:
         """See ``Target.read_back``."""
@@ -159,6 +186,18 @@ class MongoTarget:
                 self._known = inspect_deployment(self._client)
         return self._known
 
+    def _writable(self) -> Deployment:
+        deployment = self._deployment()
+        if not deployment.writable and deployment.topology == "replica-set":
+            raise SourceError(f"{uris.shown(self._uri)} is not the primary and takes no writes")
+        return deployment
+
+    def _require_right_to_replay(self, databases: Set[str]) -> None:
+        if databases:
+            self._writable()
+            with translated(self._uri, "asking whether the account may replay"):
+                require_right_to_replay(self._client, sorted(databases))
+
     def _hold(self, name: str, chunks: Iterable[bytes]) -> Loaded:
         """Keep users or roles for `finish`; again when they come again."""
         held = [document for chunk in chunks for document in split_documents(chunk)]
@@ -176,19 +215,20 @@ class MongoTarget:
                 if each.definition.search_indexes and offered.offered(each.database, each.collection) is Search.NONE:
                     yield without_search(each)
 
-    def _refuse(self, in_the_way: Iterable[str]) -> None:
+    def _refuse(self, in_the_way: Iterable[str], hint: str) -> None:
         occupied = list(in_the_way)
         if occupied:
             raise TargetNotEmptyError(
                 f"{uris.shown(self._uri)} is not empty: {'; '.join(occupied[:10])}",
-                hint="Restore under another name, or to another server.",
+                hint=hint,
             )
 
-    def _in_the_way(self, marker: str, placed: Sequence[Placed]) -> Iterator[str]:
+    def _in_the_way(self, plan: RestorePlan, placed: Sequence[Placed]) -> Iterator[str]:
+        here, made = _by_database(placed), _made(plan.rehearsed)
         with translated(self._uri, "looking at what the target holds"):
-            for database, here in _by_database(placed).items():
-                if not has_marker(self._client, database, marker):
-                    yield from self._occupied(database, here)
+            for database in dict.fromkeys([*here, *made]):
+                if not has_marker(self._client, database, plan.marker):
+                    yield from self._occupied(database, here.get(database, []), made.get(database, set()))
 
     def _unfinished(self, marker: str, placed: Sequence[Placed]) -> Iterator[str]:
         with translated(self._uri, "looking at what the target holds"):
@@ -199,11 +239,11 @@ class MongoTarget:
                         " what it wrote is replaced"
                     )
 
-    def _occupied(self, database: str, placed: Sequence[Placed]) -> Iterator[str]:
-        """Sentences about what is in the way in one database."""
+    def _occupied(self, database: str, placed: Sequence[Placed], made: Set[str]) -> Iterator[str]:
+        """Sentences about what is in the way in one database: of what is planned and of what a replay makes."""
         existing = {found["name"]: found["type"] for found in self._client[database].list_collections()}
-        planned = {each.collection for each in placed}
-        new = all(split(each.item.stream.name)[0] != database for each in placed)
+        planned = {each.collection for each in placed} | made
+        new = bool(placed) and all(split(each.item.stream.name)[0] != database for each in placed)
         whole = new and all(split(each.item.stream.name)[1] == each.collection for each in placed)
         for name in sorted(existing):
             if name in planned or (whole and not name.startswith("system.")):
@@ -224,6 +264,15 @@ def _by_database(placed: Iterable[Placed]) -> dict[str, list[Placed]]:
     for each in placed:
         if not each.is_of_accounts:
             result.setdefault(each.database, []).append(each)
+    return result
+
+
+def _made(rehearsed: Rehearsed | None) -> dict[str, set[str]]:
+    """What a replay is going to make, by database."""
+    result: dict[str, set[str]] = {}
+    for name in rehearsed.made.values() if rehearsed is not None else ():
+        database, collection = split(name)
+        result.setdefault(database, set()).add(collection)
     return result
 
 

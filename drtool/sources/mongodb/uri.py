@@ -10,6 +10,7 @@ from pymongo.uri_parser import parse_uri
 
 #: Options that speak of a set or of how to find it, and so do not go with one pinned member.
 _OF_THE_SET = {"directconnection", "loadbalanced", "srvmaxhosts", "srvservicename", "replicaset"}
+_SHORT = 3
 _SECRET = {"tlscertificatekeyfilepassword", "authmechanismproperties"}
 
 
@@ -61,5 +62,8 @@ def redacted(text: str, uri: str) -> str:
     written = {password, *(value for name, value in options(uri).items() if name in _SECRET)}
     secrets = {each for value in written for each in (value, unquote_plus(value), unquote(value))} - {""}
     for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
+        if len(secret) > _SHORT:
+            text = text.replace(secret, "***")
+        else:  # it is part of half of all words
+            text = re.sub(rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])", "***", text)
     return text

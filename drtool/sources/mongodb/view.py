@@ -62,6 +62,7 @@ class MongoView:
         self._lock = threading.Lock()
         self._read_at_instant: set[str] = set()
         self._read_until: dict[str, Timestamp] = {}
+        self._fuzzy_until: Timestamp | None = None
 
     @property
     def instant(self) -> datetime:
@@ -71,8 +72,10 @@ class MongoView:
     @property
     def point(self) -> Mapping[str, Any]:
         """``cluster_time`` and ``replay_from`` as [seconds, increment], ``term``, ``set_id``, ``member``,
-        ``version``."""
-        return dict(self._frozen.point)
+        ``version``; after `settle` also ``read_until`` where a capped collection may be of a time up to that one."""
+        until = self._fuzzy_until
+        read_until = {} if until is None else {"read_until": [until.time, until.inc]}
+        return {**self._frozen.point, **read_until}
 
     def streams(self) -> Sequence[StreamInfo]:
         """Collections, views, users and roles, by name."""
@@ -136,6 +139,7 @@ class MongoView:
                 doubt = touched_after(self._client, entry, self._frozen.instant, until, self._sessions.restraint)
             if doubt:
                 weaker[name] = Consistency.FUZZY
+                self._fuzzy_until = max(until, self._fuzzy_until or until)
                 warnings.append(f"{name}: capped collections cannot be read at an instant, and {doubt}")
         return Settled(self._frozen.consistency, weaker, tuple(warnings))
 

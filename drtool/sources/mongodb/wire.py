@@ -65,6 +65,8 @@ def hint(problem: str, uri: str) -> str:
         if "tlscertificatekeyfile" not in options:
             return "The server may want a client certificate: add tlsCertificateKeyFile to the URI."
         return "The server may not accept the client certificate (tlsCertificateKeyFile): its log says why."
+    if "replicaset" in options and "replica set" in problem.lower():
+        return "Is replicaSet in the URI the set's own name (rs.conf()._id), and does one of these hosts belong to it?"
     return "Is the server running, and can this host reach it (host, port, firewall, TLS)?"
 
 

@@ -70,13 +70,14 @@ def replay(
     target: MongoTarget,
     taken: Taken,
     plan: RestorePlan,
-    log: Iterable[bytes],
+    log: Sequence[bytes],
     stop: Stop | None = None,
     since: Mapping[str, Any] | None = None,
 ) -> Replayed:
-    """Load the snapshot, replay the log, finish."""
+    """Load the snapshot, rehearse, replay the log, finish."""
     target.begin(plan)
     load_all(target, plan, taken.copies)
+    target.rehearse(plan, since or taken.point, log, stop)
     done = target.replay(plan, since or taken.point, log, stop)
     target.finish(plan, lambda sentence: None)
     return done

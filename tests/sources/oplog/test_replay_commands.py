@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
 
 from drtool.errors import IncompleteRestoreError
+from drtool.sources.mongodb.definitions import Definition
 from drtool.sources.mongodb.server import Server
 from drtool.sources.mongodb.target import MongoTarget
 from tests.sources import mongo_zoo
 from tests.sources.contract import load_all
-from tests.sources.mongo import Client
+from tests.sources.mongo import Client, unique_database
 from tests.sources.oplog.replays import SUFFIX, check_same, entries, replay_all, take
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -57,6 +59,29 @@ def test_indexes_follow_renames(replica_set: Server, client: Client, database: s
     check_same(replica_set.uri, client, database)
     assert set(client[database + SUFFIX]["d"].index_information()) == {"_id_", "later"}
     assert set(client[database + SUFFIX]["c"].index_information()) == {"_id_", "of b"}
+
+
+@pytest.mark.parametrize("succeeds", [True, False])
+def test_an_index_is_being_built(testable: Server, chaining: Client, succeeds: bool) -> None:
+    """At the snapshot's instant it may still fail, and is not there; the log tells what became of it."""
+    database = unique_database(chaining)
+    records = chaining[database]["c"]
+    records.insert_many([{"_id": number, "u": number if succeeds else 1} for number in range(10)])
+    point = {"configureFailPoint": "hangAfterStartingIndexBuild"}
+    times = chaining.admin.command({**point, "mode": "alwaysOn"})["count"]
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            building = pool.submit(records.create_index, "u", name="u", unique=True)
+            reached = {"waitForFailPoint": point["configureFailPoint"], "timesEntered": times + 1, "maxTimeMS": 60_000}
+            chaining.admin.command(reached)
+            taken = take(testable.uri, database)
+        finally:
+            chaining.admin.command({**point, "mode": "off"})
+        assert (building.exception() is None) == succeeds
+    assert Definition.decode(taken.copies[f"{database}.c"].stream.definition).indexes == ()
+    replay_all(testable.uri, chaining, taken)
+    check_same(testable.uri, chaining, database)
+    assert ("u" in chaining[database + SUFFIX]["c"].index_information()) == succeeds
 
 
 def test_names_are_exchanged(replica_set: Server, client: Client, database: str) -> None:

@@ -35,6 +35,16 @@ def test_inserts_updates_and_deletions(replica_set: Server, client: Client, data
     check_same(replica_set.uri, client, database)
 
 
+def test_records_with_large_ids(replica_set: Server, client: Client, database: str) -> None:
+    """A command has a limit, and an update holds the id as well."""
+    records = client[database]["c"]
+    records.insert_many([{"_id": "x" * 20_000 + str(i)} for i in range(1000)])
+    taken = take(replica_set.uri, database)
+    records.update_many({}, {"$set": {"n": 1}})
+    replay_all(replica_set.uri, client, taken)
+    check_same(replica_set.uri, client, database)
+
+
 def test_every_kind_of_id_and_value(replica_set: Server, client: Client, database: str) -> None:
     client[database].create_collection("none")
     taken = take(replica_set.uri, database)

@@ -11,13 +11,15 @@ import pytest
 from bson import Binary, Int64, Timestamp
 
 from drtool.errors import AuthenticationError, OplogTruncatedError, SourceError
+from drtool.sources.base import Stop
+from drtool.sources.mongodb.names import split
 from drtool.sources.mongodb.roles import replay_privileges, restore_privileges
 from drtool.sources.mongodb.server import Server
 from drtool.sources.mongodb.target import MongoTarget
 from tests.servers.guarded import Guarded
 from tests.sources.contract import load_all
 from tests.sources.mongo import Client, unique_database
-from tests.sources.oplog.replays import SUFFIX, Taken, check_same, entries, pair, replay, replay_all, take
+from tests.sources.oplog.replays import SUFFIX, Taken, check_same, entries, now, pair, replay, replay_all, take
 
 
 @pytest.fixture
@@ -70,11 +72,12 @@ def test_what_is_not_known(
     with closing(MongoTarget(replica_set.uri)) as target:
         target.begin(plan)
         load_all(target, plan, taken.copies)
-        with pytest.raises(SourceError, match=words):
-            target.replay(plan, taken.point, log, None)
+        place = f"{taken.point['cluster_time'][0] + 1000}:{taken.point['cluster_time'][1]}"
+        with pytest.raises(SourceError, match=f"{words}.*{place}"):
+            target.rehearse(plan, taken.point, log, None)
         assert client[database + SUFFIX]["c"].count_documents({}) == 1
         with pytest.raises(SourceError, match=words):
-            target.replay(plan, taken.point, iter(log), None)
+            target.replay(plan, taken.point, log, None)
     of_others = entry(taken, ns="no_such_database.$cmd", o={"fromTheFuture": "c"})
     with closing(MongoTarget(replica_set.uri)) as target:
         client.drop_database(database + SUFFIX)
@@ -96,6 +99,28 @@ def test_a_prepared_transaction(testable: Server, chaining: Client, place: str) 
         chaining.admin.command({"abortTransaction": 1}, session=aborted)
     replay_all(testable.uri, chaining, taken)
     assert [each["_id"] for each in chaining[place + SUFFIX]["c"].find().sort("_id", 1)] == [0, 1]
+
+
+def test_a_prepared_transaction_that_is_not_decided_yet(testable: Server, chaining: Client, place: str) -> None:
+    records = chaining[place]["c"]
+    records.insert_one({"_id": 0})
+    taken = take(testable.uri, place)
+    with chaining.start_session() as session:
+        session.start_transaction()
+        records.insert_one({"_id": "prepared"}, session=session)
+        prepared = chaining.admin.command({"prepareTransaction": 1}, session=session)["prepareTimestamp"]
+        chaining[place]["d"].insert_one({"_id": "later"})
+        goal = Stop(pair(now(chaining)))
+        archived = entries(chaining, taken.point["replay_from"])
+        # Decided later, as of a time before the goal.
+        chaining.admin.command({"commitTransaction": 1, "commitTimestamp": prepared}, session=session)
+    plan = taken.plan()
+    with closing(MongoTarget(testable.uri)) as target:
+        with pytest.raises(OplogTruncatedError, match="prepared"):
+            target.rehearse(plan, taken.point, archived, goal)
+        assert place + SUFFIX not in chaining.list_database_names()
+        replay(target, taken, plan, entries(chaining, taken.point["replay_from"]), goal)
+    assert {each["_id"] for each in chaining[place + SUFFIX]["c"].find()} == {0, "prepared"}
 
 
 def test_a_transaction_that_was_being_written_at_the_instant(testable: Server, chaining: Client, place: str) -> None:
@@ -165,10 +190,27 @@ def test_an_account_that_may(guarded_set: Guarded, changed: tuple[Taken, list[by
 
 def test_an_account_that_may_not(guarded_set: Guarded, changed: tuple[Taken, list[bytes]]) -> None:
     taken, log = changed
-    with (
-        guarded_set.user(privileges=restore_privileges()) as uri,
-        closing(MongoTarget(uri)) as target,
-        pytest.raises(AuthenticationError) as caught,
-    ):
-        replay(target, taken, taken.plan(), log)
-    assert "readWriteAnyDatabase" in caught.value.hint
+    plan = taken.plan()
+    with guarded_set.user(privileges=restore_privileges()) as uri, closing(MongoTarget(uri)) as target:
+        with pytest.raises(AuthenticationError) as before:
+            target.rehearse(plan, taken.point, [], None)
+        target.begin(plan)
+        load_all(target, plan, taken.copies)
+        with pytest.raises(AuthenticationError) as caught:
+            target.replay(plan, taken.point, log, None)
+    for error in (before.value, caught.value):
+        assert "readWriteAnyDatabase and dbAdminAnyDatabase" in error.hint
+
+
+def test_asking_for_the_right_leaves_no_trace(guarded_set: Guarded, changed: tuple[Taken, list[bytes]]) -> None:
+    taken, log = changed
+    plan = taken.plan()
+    with guarded_set.connect() as client, closing(MongoTarget(guarded_set.uri)) as target:
+        target.rehearse(plan, taken.point, log, None)
+        assert {split(item.name)[0] for item in plan.items}.isdisjoint(client.list_database_names())
+        target.begin(plan)
+        before = now(client)
+        target.rehearse(plan, taken.point, log, None)
+        databases = {split(item.name)[0] for item in plan.items}
+        written = client["local"]["oplog.rs"].find({"ts": {"$gt": before}, "op": {"$ne": "n"}})
+        assert not [each for each in written if split(each["ns"])[0] in databases or "applyOps" in each["o"]]

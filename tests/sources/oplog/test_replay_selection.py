@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from drtool.errors import SourceError, TargetNotEmptyError
+from drtool.sources.mongodb.names import MARKER_COLLECTION
 from drtool.sources.mongodb.server import Server
 from drtool.sources.mongodb.target import MongoTarget
 from tests.sources.contract import load_all
@@ -104,6 +105,47 @@ def test_several_databases_and_new_ones(replica_set: Server, client: Client, dat
     replay_all(replica_set.uri, client, taken, plan)
     for each in wanted:
         check_same(replica_set.uri, client, each)
+
+
+def test_what_is_renamed_beside_what_was_given_a_name(replica_set: Server, client: Client, database: str) -> None:
+    """Of a selection, a rename that says nothing of the new name leaves the one that was given."""
+    source = client[database]
+    source["users"].insert_one({"_id": 1})
+    taken = take(replica_set.uri, database)
+    source["users"].rename("people")
+    source["other"].insert_one({"_id": 2})
+    plan = taken.plan(f"{database}.users={database}{SUFFIX}.ub", only=[f"{database}.users"])
+    replay_all(replica_set.uri, client, taken, plan)
+    assert client[database + SUFFIX].list_collection_names() == ["ub"]
+
+
+def test_only_what_gets_a_selected_name_is_parked(replica_set: Server, client: Client, database: str) -> None:
+    source = client[database]
+    source["a"].insert_one({"_id": "first"})
+    source["b"].insert_one({"_id": "of b"})
+    taken = take(replica_set.uri, database)
+    source["unrelated"].insert_one({"_id": 1})
+    source["tmp"].insert_one({"_id": "second"})
+    source["tmp"].rename("a", dropTarget=True)
+    log, plan = entries(client, taken.point["replay_from"]), taken.plan(only=[f"{database}.a"])
+    others = [taken.copies[f"{database}.b"].stream]
+    with closing(MongoTarget(replica_set.uri)) as target:
+        found = target.rehearse(plan, taken.point, log, None, others)
+        assert [name.partition(".")[0] for name in found.parked.values()] == [database + SUFFIX]
+        assert found.made == {}
+        target.begin(replace(plan, rehearsed=found))
+        load_all(target, plan, taken.copies)
+        target.replay(replace(plan, rehearsed=found), taken.point, log, None)
+        made = client[database + SUFFIX][MARKER_COLLECTION].find_one({"_id": plan.marker})
+        assert made is not None
+        assert sorted(made["made"]) == sorted(["a", *(name.partition(".")[2] for name in found.parked.values())])
+        target.finish(plan, lambda sentence: None)
+    assert ids(client, database + SUFFIX, "a") == ["second"]
+    source["b"].rename("a", dropTarget=True)
+    log = entries(client, taken.point["replay_from"])
+    with closing(MongoTarget(replica_set.uri)) as target:
+        found = target.rehearse(plan, taken.point, log, None, others)
+    assert others[0].identity in found.parked
 
 
 def test_names_that_cannot_be_told(replica_set: Server, client: Client, database: str) -> None:

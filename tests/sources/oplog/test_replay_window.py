@@ -9,7 +9,7 @@ import bson
 import pytest
 from bson import Binary, Int64, Timestamp
 
-from drtool.errors import OplogTruncatedError, SourceError
+from drtool.errors import OplogTruncatedError, SourceError, UsageError
 from drtool.sources.base import Stop
 from drtool.sources.mongodb.oplog.entries import Entry
 from drtool.sources.mongodb.oplog.replaying.scanning import scan
@@ -106,6 +106,25 @@ def test_an_aborted_one_does_not_count() -> None:
     log = [part(10, "no", prepare=True), ending(11, 10, abortTransaction=1), insert(12, "yes")]
     assert names(log, 9) == (["yes"], 12)
     assert names(log[1:], 9) == (["yes"], 12)
+
+
+def test_a_prepared_one_must_be_decided() -> None:
+    undecided = PREPARED[:3]
+    assert names(undecided, 9) == (["between", "after"], 12), "what is not asked for need not be known"
+    assert names(undecided, 9, Stop([10, 1], before=True))[0] == []
+    for stop in (Stop([10, 1]), Stop([12, 1]), Stop([13, 1], before=True), Stop([99, 1])):
+        with pytest.raises(OplogTruncatedError, match=r"prepared at .*\(10:1\)") as caught:
+            names(undecided, 9, stop)
+        assert "(10:1)" in caught.value.hint
+
+
+def test_what_may_hold_more_than_the_instant() -> None:
+    since = {"cluster_time": [9, 1], "read_until": [12, 1]}
+    for stop in (Stop([9, 1]), Stop([12, 1], before=True)):
+        with pytest.raises(UsageError):
+            Window.of(since, stop)
+    for later in (Stop([12, 1]), Stop([12, 2], before=True), None):
+        assert not Window.of(since, later).is_past(Timestamp(12, 1))
 
 
 def test_a_beginning_before_the_first_entry() -> None:

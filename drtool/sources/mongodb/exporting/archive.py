@@ -14,6 +14,7 @@ from fastcrc import crc64
 from drtool import __version__
 from drtool.sources.base import ByteSink, ExportItem, Loaded
 from drtool.sources.mongodb.exporting.dumped import AUTH_VERSION, Dumped, dumped
+from drtool.sources.mongodb.exporting.flattening import Flattened
 from drtool.sources.mongodb.exporting.reading_back import how_to_restore
 from drtool.sources.mongodb.exporting.records import count_records
 
@@ -53,7 +54,12 @@ class ArchiveExporter:
 
     def write(self, item: ExportItem, chunks: Iterable[bytes]) -> Loaded:
         """A stream; those that go to the same collection come one after the other."""
-        return self._put(self._plan[item.stream.name], chunks)
+        one = self._plan[item.stream.name]
+        if not one.is_overlay:
+            return self._put(one, chunks)
+        flattened = Flattened(item, self._plan.values())
+        self._put(one, flattened.entries(chunks))
+        return flattened.read
 
     def finish(self) -> Sequence[str]:
         """The end of the last collection, and how to restore it all."""

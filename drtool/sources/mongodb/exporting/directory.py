@@ -17,6 +17,7 @@ from drtool import __version__
 from drtool.errors import ExportError
 from drtool.sources.base import ExportItem, Loaded
 from drtool.sources.mongodb.exporting.dumped import AUTH_VERSION, Dumped, dumped
+from drtool.sources.mongodb.exporting.flattening import Flattened
 from drtool.sources.mongodb.exporting.reading_back import how_to_restore
 from drtool.sources.mongodb.exporting.records import count_records
 
@@ -57,6 +58,10 @@ class DirectoryExporter:
         one = self._plan[item.stream.name]
         if not item.stream.has_records:
             return Loaded(0, 0)
+        if one.is_overlay:
+            flattened = Flattened(item, self._plan.values())
+            self._append(one, flattened.entries(chunks))
+            return flattened.read
         if one.is_account:
             with self._accounts:
                 return self._append(one, chunks)

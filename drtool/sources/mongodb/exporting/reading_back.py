@@ -18,7 +18,8 @@ def how_to_restore(plan: Iterable[Dumped], shown: str, *, archive: bool) -> list
     if archive:
         source = "--archive" if shown == "-" else f"--archive={source}"
     replay = " --oplogReplay" if any(one.is_overlay for one in plan) else ""
-    sentences = [f"restore it with: {command}{replay} {source}"]
+    only_accounts = all(one.is_account for one in plan) and ADMIN not in {one.database for one in plan}
+    sentences = [] if only_accounts else [f"restore it with: {command}{replay} {source}"]
     databases = sorted({one.database for one in plan if one.is_account})
     if ADMIN in databases:
         return [*sentences, "users and roles come back too; with --drop, mongorestore removes all others"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from bson.objectid import ObjectId
@@ -10,7 +10,8 @@ from bson.timestamp import Timestamp
 
 from drtool.errors import SourceError
 from drtool.sources.cutting import Chunk, CutRule, Cutter
-from drtool.sources.log import Anchor, At, LogEvent, LogPiece, LogPosition, Resumed
+from drtool.sources.log import Anchor, At, LogEvent, LogPiece, LogPosition, Resumed, is_same
+from drtool.sources.mongodb import names
 from drtool.sources.mongodb.batches import documents
 from drtool.sources.mongodb.connection import Client, Deployment, translated
 from drtool.sources.mongodb.freezing import majority_point
@@ -18,6 +19,7 @@ from drtool.sources.mongodb.keys import elements, find_element, int32
 from drtool.sources.mongodb.oplog.entries import Entry
 from drtool.sources.mongodb.oplog.events import events
 from drtool.sources.mongodb.oplog.reading import Oplog, shown
+from drtool.sources.mongodb.oplog.skimming import Skimmer
 from drtool.sources.mongodb.sessions import Sessions
 
 Pin = Callable[[], tuple[Client, Deployment, str]]
@@ -60,7 +62,8 @@ class MongoLog:
         identity = str(point.get("set_id", ""))
         # A set's name stands there where its id could not be seen, and two sets may share that.
         known = identity if ObjectId.is_valid(identity) else ""
-        return Anchor(at, since, known)
+        read_until = point.get("read_until")
+        return Anchor(at, since, known, None if read_until is None else _pair(read_until))
 
     def entry(self, chunk: bytes, at: At) -> LogPosition | None:
         """See ``Log.entry``."""
@@ -69,9 +72,18 @@ class MongoLog:
                 return _position(raw)
         return None
 
-    def events(self, chunks: Iterable[bytes]) -> Iterator[LogEvent]:
+    def positions(self, chunk: bytes) -> Iterator[LogPosition]:
+        """See ``Log.positions``."""
+        return map(_position, _entries(chunk))
+
+    def events(self, chunks: Iterable[bytes], ops: Set[str], matches: Callable[[str], bool]) -> Iterator[LogEvent]:
         """See ``Log.events``."""
-        return events(Entry.parse(raw) for chunk in chunks for raw in _entries(chunk))
+        skimmer = Skimmer(ops, matches)
+        return events(Entry.parse(raw) for chunk in chunks for raw in skimmer.picked(chunk))
+
+    def passes_over(self, stream: str, pattern: str) -> bool:
+        """See ``Log.passes_over``."""
+        return names.passes_over(stream, pattern)
 
 
 class MongoLiveLog:
@@ -100,7 +112,7 @@ class MongoLiveLog:
         found = self._oplog.at(at)
         if found is not None:
             here = _position(found.raw)
-            if here.term == last.term and last.mark in ("", here.mark):
+            if is_same(last, here):
                 return Resumed(here)
             return Resumed(None, why=f"the oplog holds another entry at {shown(at)} than the one that was archived")
         oldest = self._oplog.fetch(self._oplog.oldest())
@@ -118,11 +130,19 @@ class MongoLiveLog:
         for anchor in anchors:
             if anchor.identity and self.identity and anchor.identity != self.identity:
                 continue
-            found = self._oplog.at(Timestamp(*anchor.at.at))
-            if found is not None and found.term == anchor.at.term and oldest < Timestamp(*anchor.since):
-                return LogPosition(_before(anchor.since), found.term)
+            since = Timestamp(*anchor.since)
+            if oldest < since and self._holds(anchor.at):
+                first = self._oplog.at(since)
+                return LogPosition(_before(anchor.since), -1 if first is None else first.term)
         newest = self.newest()
         return LogPosition(_before(newest.at), newest.term)
+
+    def lacks(self, positions: Sequence[LogPosition]) -> list[LogPosition]:
+        """See ``LiveLog.lacks``."""
+        oldest, newest = self._oplog.oldest(), self.newest()
+        # Of what is later than the newest a member that lags behind says nothing.
+        covered = [each for each in positions if oldest < Timestamp(*each.at) and each.at <= newest.at]
+        return [each for each in covered if not self._holds(each)]
 
     def pieces(self, after: LogPosition, through: LogPosition, rule: CutRule) -> Iterator[LogPiece]:
         """See ``LiveLog.pieces``."""
@@ -143,6 +163,10 @@ class MongoLiveLog:
         """See ``LiveLog.close``."""
         self._sessions.close()
         self._client.close()
+
+    def _holds(self, position: LogPosition) -> bool:
+        found = self._oplog.at(Timestamp(*position.at))
+        return found is not None and is_same(position, _position(found.raw))
 
     def _newest(self, not_before: Timestamp) -> LogPosition:
         with translated(self._uri, "asking for the majority commit point"):

@@ -9,10 +9,12 @@ import bson
 from drtool.errors import OplogTruncatedError
 from drtool.sources.log import LogEvent
 from drtool.sources.mongodb.connection import DECODED, Document
+from drtool.sources.mongodb.oplog.dropping import whole_drops
 from drtool.sources.mongodb.oplog.entries import Entry, Operation, opened
 from drtool.sources.mongodb.oplog.transactions import Transactions, Visible
 
-_WORDS = {"i": "insert", "u": "update", "d": "delete"}
+#: drtool's words for what happens to single records, by the server's letters.
+WORDS = {"i": "insert", "u": "update", "d": "delete"}
 #: Commands whose first value is the collection that they are about, under `<database>.$cmd`.
 _OF_COLLECTION = {
     "drop": "drop",
@@ -27,10 +29,15 @@ _BUCKETS = "system.buckets."
 
 
 def events(entries: Iterable[Entry]) -> Iterator[LogEvent]:
-    """What happened, where it became visible: a transaction at its commit.
+    """What happened, where it became visible: a transaction at its commit, and the dropping of a database at its first
+    collection (see ``whole_drops``).
 
     Of a transaction that began before the first entry only what is in these entries is told.
     """
+    return whole_drops(_events(entries))
+
+
+def _events(entries: Iterable[Entry]) -> Iterator[LogEvent]:
     transactions = Transactions(_out_of_sight)
     for entry in entries:
         try:
@@ -48,20 +55,20 @@ def _out_of_sight(_ts: object) -> Entry:
 
 def _told(operation: Operation, visible: Visible) -> Iterator[LogEvent]:
     at, within = (visible.ts.time, visible.ts.inc), visible.is_transaction
-    word = _WORDS.get(operation.op)
+    word = WORDS.get(operation.op)
     if word is not None:
-        yield LogEvent(at, _stream(operation.ns), word, 1, in_transaction=within)
+        yield LogEvent(at, stream_of(operation.ns), word, 1, in_transaction=within)
         return
     command = operation.command
     database = operation.ns.partition(".")[0]
     if command in _OF_COLLECTION:
-        name = _stream(f"{database}.{operation.decoded()[command]}")
+        name = stream_of(f"{database}.{operation.decoded()[command]}")
         yield LogEvent(at, name, _OF_COLLECTION[command], _count(operation), in_transaction=within)
     elif command == "dropDatabase":
         yield LogEvent(at, database, "dropDatabase", in_transaction=within)
     elif command == "renameCollection":
         fields = operation.decoded()
-        old, new = _stream(str(fields[command])), _stream(str(fields["to"]))
+        old, new = stream_of(str(fields[command])), stream_of(str(fields["to"]))
         if fields.get("dropTarget"):
             yield LogEvent(at, new, "drop", _count(operation), in_transaction=within)
         yield LogEvent(at, old, "rename", to=new, in_transaction=within)
@@ -74,7 +81,7 @@ def _count(operation: Operation) -> int | None:
     return None if count is None else int(count)
 
 
-def _stream(namespace: str) -> str:
-    """The name of the stream: a time series' records lie in another collection."""
+def stream_of(namespace: str) -> str:
+    """The name of a namespace's stream: a time series' records lie in another collection."""
     database, _, collection = namespace.partition(".")
     return f"{database}.{collection.removeprefix(_BUCKETS)}"

@@ -2,7 +2,7 @@
 
 It is a stream like any other: its records are the server's entries, whole and in order; a record's key is its ts as
 eight bytes, greatest first. Entries about other collections are left out, those of transactions only where no part of
-them can be about a collection of the view.
+them can be about a collection of the view; commands too: the definitions beside it are those of its end.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ NAME = "$oplog"
 _ONLY = {"op": {"$nin": sorted(NO_RECORDS)}}
 #: An ``applyOps`` with one of these is part of a transaction of several entries, or waits for its end.
 _OF_SEVERAL = ("partialTxn", "prepare", "count")
+_ENDS_OF_TRANSACTIONS = ("commitTransaction", "abortTransaction")
 
 
 def overlay(oplog: Oplog, since: Mapping[str, Any], now: Mapping[str, Any]) -> StreamInfo:
@@ -37,12 +38,13 @@ def overlay(oplog: Oplog, since: Mapping[str, Any], now: Mapping[str, Any]) -> S
     if because:
         raise OplogTruncatedError(f"there is no oplog from that instant on: {because}")
     start, through = timestamp(since, "replay_from"), timestamp(now, "cluster_time")
+    began = timestamp(since, "cluster_time")
     oplog.require(start)
     definition = Definition(
         name=NAME,
         kind=Kind.OPLOG,
         uuid="",
-        options=RawBSONDocument(bson.encode({"from": start, "through": through}), RAW),
+        options=RawBSONDocument(bson.encode({"from": start, "since": began, "through": through}), RAW),
         id_index=None,
         indexes=(),
     )
@@ -66,12 +68,12 @@ def _records(
 
 
 def _concerns(entry: Entry, uuids: frozenset[bytes]) -> bool:
-    """May an entry have to do with these collections? Commands that name none may."""
+    """May an entry have changed records of these collections?"""
     operation = entry.operation
     if operation.command == "applyOps":
         if any(name in _OF_SEVERAL for name in entry.flags()):
             return True
         return any(each.uuid is None or each.uuid in uuids for each in opened(operation))
-    if operation.uuid is None or operation.uuid in uuids:
-        return True
-    return operation.op == "c" and any(uuid in operation.o for uuid in uuids)
+    if operation.op == "c":
+        return operation.command in _ENDS_OF_TRANSACTIONS
+    return operation.uuid is None or operation.uuid in uuids

@@ -19,12 +19,13 @@ import bson
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
 
-from drtool.errors import AuthenticationError, IncompleteRestoreError
+from drtool.errors import IncompleteRestoreError
 from drtool.sources.mongodb.connection import DECODED, RAW, UNAUTHORIZED, Client, Document
 from drtool.sources.mongodb.definitions import Kind
 from drtool.sources.mongodb.keys import FIXED_LENGTHS, bound
 from drtool.sources.mongodb.oplog.entries import Operation
 from drtool.sources.mongodb.oplog.order import sort_key
+from drtool.sources.mongodb.oplog.replaying.permission import not_permitted
 from drtool.sources.mongodb.oplog.replaying.state import Tracked
 
 #: Commands at a time.
@@ -134,10 +135,7 @@ class Batches:
         """Raises for what failed as a whole, or at one operation, after which the server did not go on."""
         code, reason = int(reply.get("code", 0)), str(reply.get("errmsg", ""))
         if code == UNAUTHORIZED:
-            raise AuthenticationError(
-                "the account may not do again what the oplog holds (applyOps)",
-                hint="Grant it readWriteAnyDatabase beside restore, or the role for a replay that doctor prints.",
-            )
+            raise not_permitted()
         if code == _SOME_FAILED and len(results) == len(writes):
             return
         if not results:

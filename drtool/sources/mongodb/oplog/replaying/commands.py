@@ -11,12 +11,15 @@ from bson.raw_bson import RawBSONDocument
 from drtool.errors import SourceError, TargetNotEmptyError
 from drtool.sources.mongodb.connection import RAW, Document
 from drtool.sources.mongodb.definitions import Definition, Kind
-from drtool.sources.mongodb.names import BUCKETS, MARKER_COLLECTION, split
+from drtool.sources.mongodb.names import BUCKETS, split
 from drtool.sources.mongodb.oplog.entries import Operation
 from drtool.sources.mongodb.oplog.replaying import indexes, views
 from drtool.sources.mongodb.oplog.replaying.naming import Naming
+from drtool.sources.mongodb.oplog.replaying.parking import Parking
 from drtool.sources.mongodb.oplog.replaying.state import State, Tracked
 
+#: What to do about what cannot be done again.
+HINT = "Restore to a time before it, or from a snapshot taken after it."
 #: What changes nothing that is restored.
 _IDLE = frozenset({"startIndexBuild", "setMultikeyMetadata", "dropIdent"})
 
@@ -43,8 +46,8 @@ class Hands(Protocol):
 class Commands:
     """Follows commands in `state`, and has `hands` do what cannot wait until the end."""
 
-    def __init__(self, state: State, naming: Naming, hands: Hands) -> None:
-        self._state, self._naming, self._hands = state, naming, hands
+    def __init__(self, state: State, naming: Naming, hands: Hands, parking: Parking) -> None:
+        self._state, self._naming, self._hands, self._parking = state, naming, hands, parking
         self._by_name: Mapping[str, Callable[[Operation, Document], None]] = {
             "create": self._create,
             "drop": self._drop,
@@ -61,15 +64,17 @@ class Commands:
     def do(self, operation: Operation) -> bool:
         """Do one; False where it is about nothing that is restored. ``SourceError`` for one that is not known."""
         name = operation.command
-        if name in _IDLE or not self._concerns(operation):
+        if name in _IDLE:
             return False
-        if name not in self._by_name:
+        concerns = self._concerns(operation)
+        if name in self._by_name:
+            self._by_name[name](operation, operation.decoded())
+        elif concerns:
             raise SourceError(
                 f"the oplog holds the command {name} on {split(operation.ns)[0]}, which cannot be done again",
-                hint="Restore to a time before it, or from a snapshot taken after it.",
+                hint=HINT,
             )
-        self._by_name[name](operation, operation.decoded())
-        return True
+        return concerns
 
     def _concerns(self, operation: Operation) -> bool:
         database = split(operation.ns)[0]
@@ -90,32 +95,30 @@ class Commands:
         source = f"{database}.{collection.removeprefix(BUCKETS)}"
         name = self._naming.of(source)
         is_series = collection.startswith(BUCKETS)
-        if name is None and (is_series or not self._may_be_renamed(source)):
+        staged = name is None
+        if staged and (is_series or not self._naming.may_get_another(source)):
             return
         definition = _definition(source, o, operation.uuid, is_series=is_series)
-        staged = name is None
-        tracked = Tracked.of(definition, name or self._stage(source, operation.uuid))
+        if name is None:
+            name = self._parking.place(definition)
+        if name is None:
+            return
+        tracked = Tracked.of(definition, name)
         tracked.staged = staged
-        self.make_room(tracked.name, source)
+        if staged:
+            self._hands.make_room(name)
+        else:
+            self.make_room(name, source)
         self._hands.create(tracked)
         self._state.add(tracked, operation.uuid)
-
-    def _may_be_renamed(self, source: str) -> bool:
-        """Could what is created under this name, which is not restored, come to bear one that is?"""
-        database, collection = split(source)
-        ours = collection == MARKER_COLLECTION or collection.startswith(f"{MARKER_COLLECTION}.")
-        return not collection.startswith("system.") and not ours and self._naming.database_of(database) is not None
-
-    def _stage(self, source: str, uuid: bytes | None) -> str:
-        suffix = uuid.hex() if uuid is not None else split(source)[1]
-        return f"{self._naming.database_of(split(source)[0])}.{MARKER_COLLECTION}.{suffix}"
 
     def make_room(self, name: str, source: str) -> None:
         """For what the source came to call `source`. ``TargetNotEmptyError`` where the name is taken."""
         holder = self._state.holder(name)
         if holder is not None:
             raise TargetNotEmptyError(
-                f"{source} came into being after the snapshot: it and {holder.source} would both be restored as {name}",
+                f"{source} was created after the snapshot, or got its name then: it and {holder.source} would both be"
+                f" restored as {name}",
                 hint="Choose other names with --rename.",
             )
         self._hands.make_room(name)
@@ -146,13 +149,18 @@ class Commands:
         name = self._naming.of(to)
         if tracked is None:
             if name is not None:
+                if is_of_resharding(source):
+                    raise resharded(to)
                 raise SourceError(
                     f"{source}, which this restore does not bring back, was renamed to {to}, which it does",
                     hint=f"Restore {source} as well (--only), or to a time before that.",
                 )
             return
         if name is None and not tracked.staged:
-            name = self._naming.implied(to)
+            # It was asked for by its old name, and keeps the one that it was given where no other suggests itself.
+            name = self._naming.beside(to) or tracked.name
+        if name is not None and tracked.staged:
+            self._parking.left(tracked, name)
         if name is not None and name != tracked.name:
             self.make_room(name, to)
             self._hands.rename(tracked, name)
@@ -202,6 +210,16 @@ class Commands:
         tracked = self._found(operation, next(iter(o.values())))
         if tracked is not None:
             indexes.drop(tracked, o["index"])
+
+
+def is_of_resharding(namespace: str) -> bool:
+    """Does the server put a collection's records there while it reshards it?"""
+    return split(namespace)[1].startswith("system.resharding.")
+
+
+def resharded(namespace: str) -> SourceError:
+    """That a collection of this database was."""
+    return SourceError(f"a collection of {split(namespace)[0]} was resharded, which cannot be done again", hint=HINT)
 
 
 def _definition(source: str, o: Document, uuid: bytes | None, *, is_series: bool) -> Definition:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from drtool.errors import SourceError
 from drtool.sources.base import RestorePlan
-from drtool.sources.mongodb.names import INTERNAL_DATABASES, MARKER_COLLECTION, is_of_accounts, split
+from drtool.sources.mongodb.names import INTERNAL_DATABASES, is_of_accounts, is_of_restores, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,17 @@ class _Pattern:
 
 
 class Naming:
-    """Names by the plan: its own items', else `RestorePlan.name_of`, else the way in which all items of the same
-    database were renamed."""
+    """Names by the plan: its own items', else `RestorePlan.name_of`, else, for databases that it has items of,
+    `RestorePlan.default_name`, or the way in which all items of the same database were renamed."""
 
     def __init__(self, plan: RestorePlan) -> None:
-        self._items = {item.stream.name: item.name for item in plan.items if not is_of_accounts(item.stream.name)}
+        self._items = {
+            item.stream.name: item.name
+            for item in plan.items
+            if not is_of_accounts(item.stream.name) and not is_of_restores(item.name)
+        }
         self._name_of: Callable[[str], str | None] | None = plan.name_of
+        self._default_name: Callable[[str], str] | None = plan.default_name
         self._patterns: dict[str, list[_Pattern]] = {}
         for source, name in self._items.items():
             found = self._patterns.setdefault(split(source)[0], [])
@@ -49,19 +54,27 @@ class Naming:
             return self._items[namespace]
         if self._name_of is not None:
             return self._name_of(namespace)
-        return self.implied(namespace) if split(namespace)[0] in self._patterns else None
+        return self._implied(namespace) if split(namespace)[0] in self._patterns else None
 
-    def implied(self, namespace: str) -> str:
-        """As its neighbours are renamed, whether or not the plan wants it. ``SourceError`` where that is not to be
-        told."""
+    def beside(self, namespace: str) -> str | None:
+        """As its neighbours are renamed, whether or not the plan wants it; None where that is not to be told."""
         database, collection = split(namespace)
         found = self._patterns.get(database)
-        if not found:
+        return found[0].apply(collection) if found else None
+
+    def may_get_another(self, namespace: str) -> bool:
+        """Could a collection of this name, which is not restored, be renamed to one that is?"""
+        return _is_of_applications(namespace) and not split(namespace)[1].startswith("system.")
+
+    def _implied(self, namespace: str) -> str:
+        name = self._default_name(namespace) if self._default_name is not None else self.beside(namespace)
+        if name is None:
             raise SourceError(
-                f"{namespace} came into being after the snapshot, and it cannot be told what to call it in the target",
-                hint="Rename the whole database (--rename OLD=NEW) instead of single collections.",
+                f"{namespace} was created after the snapshot, or got its name then, and it cannot be told what to call"
+                " it in the target",
+                hint=f"Say what to call it: --rename {namespace}=NEW.",
             )
-        return found[0].apply(collection)
+        return name
 
     def database_of(self, database: str) -> str | None:
         """A database of the target that takes collections of this one; None where the plan has none."""
@@ -70,9 +83,7 @@ class Naming:
 
 def _is_of_applications(namespace: str) -> bool:
     database, collection = split(namespace)
-    if database in INTERNAL_DATABASES or collection == MARKER_COLLECTION:
-        return False
-    if collection.startswith(MARKER_COLLECTION + "."):
+    if database in INTERNAL_DATABASES or is_of_restores(namespace) or collection.startswith("$"):
         return False
     return not collection.startswith("system.") or collection == "system.js"
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import bson
+from pymongo.errors import PyMongoError
 
-from drtool.errors import SourceError
-from drtool.sources.base import Replayed, RestorePlan, Stop
+from drtool.errors import OplogTruncatedError, SourceError
+from drtool.sources.base import Rehearsed, Replayed, RestorePlan, Stop, StreamInfo, There
 from drtool.sources.mongodb.connection import Client, Deployment, Document
+from drtool.sources.mongodb.definitions import Definition, Kind
 from drtool.sources.mongodb.keys import bound
 from drtool.sources.mongodb.names import split
 from drtool.sources.mongodb.oplog.entries import Operation
+from drtool.sources.mongodb.oplog.reading import shown
 from drtool.sources.mongodb.oplog.replaying import views
-from drtool.sources.mongodb.oplog.replaying.commands import Commands, Hands
+from drtool.sources.mongodb.oplog.replaying.commands import HINT, Commands, Hands, is_of_resharding, resharded
+from drtool.sources.mongodb.oplog.replaying.counting import count
 from drtool.sources.mongodb.oplog.replaying.naming import Naming
+from drtool.sources.mongodb.oplog.replaying.parking import All, Finding, Known, Parking
 from drtool.sources.mongodb.oplog.replaying.state import State, Tracked
 from drtool.sources.mongodb.oplog.replaying.window import Step, Steps, Window
 from drtool.sources.mongodb.oplog.replaying.writing import Writer
@@ -24,6 +30,7 @@ from drtool.sources.mongodb.oplog.replaying.writing import Writer
 _ON_RECORDS = frozenset("iud")
 #: No-ops, and what is written about indexes only.
 _IDLE = frozenset({"n", "cd", "ci", "cu", "km", "db"})
+_RENAMABLE = (Kind.COLLECTION, Kind.CLUSTERED, Kind.CAPPED)
 _VERSION = "admin.system.version"
 _COMPATIBILITY = "featureCompatibilityVersion"
 
@@ -45,23 +52,47 @@ def replay(
     entries: Iterable[bytes],
     stop: Stop | None,
 ) -> Outcome:
-    """See ``MongoTarget.replay``.
-
-
-    Where `entries` can be had twice, they are looked through first: what cannot be done again is an error before
-    anything is written.
-    """
-    window = Window.of(since, stop)
-    if not isinstance(entries, Iterator):
-        _Replay(plan, _Rehearsal()).run(Steps(window).of(entries))
+    """See ``MongoTarget.replay``."""
+    steps = Steps(Window.of(since, stop))
+    naming = Naming(plan)
+    parking = All(naming) if plan.rehearsed is None else Known(plan.rehearsed.parked)
     with Writer(client, deployment, plan) as writer:
-        real, steps = _Replay(plan, writer), Steps(window)
-        real.run(steps.of(entries))
-        real.drop_staged()
-        writer.flush()
+        real = _Replay(plan, naming, writer, parking)
+        try:
+            real.run(steps.of(entries))
+            real.drop_staged()
+            writer.flush()
+        except BaseException:
+            with contextlib.suppress(PyMongoError):  # what is told is why the replay ended
+                writer.clear_away(real.staged())
+            raise
     position = [steps.position.time, steps.position.inc]
-    replayed = Replayed(real.done, position, real.skipped)
-    return Outcome(replayed, real.state.plan(plan), frozenset(writer.databases))
+    left = real.state.plan(plan)
+    there = tuple(There(item, count(client, item)) for item in left.items)
+    return Outcome(Replayed(real.done, position, real.skipped, there), left, frozenset(writer.databases))
+
+
+def rehearse(
+    plan: RestorePlan,
+    since: Mapping[str, Any],
+    entries: Iterable[bytes],
+    stop: Stop | None,
+    others: Sequence[StreamInfo],
+) -> Rehearsed:
+    """See ``MongoTarget.rehearse``."""
+    steps, finding = Steps(Window.of(since, stop)), Finding()
+    # Of whole databases all is restored: nothing there waits for a name, and none comes from elsewhere.
+    parking = Known({}) if plan.name_of is None else finding
+    rehearsal = _Replay(plan, Naming(plan), _Rehearsal(), parking)
+    for stream in others:
+        rehearsal.look_out_for(Definition.decode(stream.definition))
+    try:
+        rehearsal.run(steps.of(entries))
+    except OplogTruncatedError:
+        raise
+    except SourceError as error:
+        raise SourceError(f"{error.message}: the oplog entry at {shown(steps.position)}", hint=error.hint) from error
+    return Rehearsed(rehearsal.state.made(plan), finding.names)
 
 
 class _Hands(Hands, Protocol):
@@ -74,11 +105,11 @@ class _Hands(Hands, Protocol):
 class _Replay:
     """One pass over the log. ``done`` and ``skipped`` count operations."""
 
-    def __init__(self, plan: RestorePlan, hands: _Hands) -> None:
+    def __init__(self, plan: RestorePlan, naming: Naming, hands: _Hands, parking: Parking) -> None:
         self.done = self.skipped = 0
         self.state = State(plan)
-        self._naming, self._hands = Naming(plan), hands
-        self._commands = Commands(self.state, self._naming, hands)
+        self._naming, self._hands, self._parking = naming, hands, parking
+        self._commands = Commands(self.state, self._naming, hands, parking)
 
     def run(self, steps: Iterable[Step]) -> None:
         """Follow the log. ``SourceError`` for what cannot be done again."""
@@ -95,23 +126,33 @@ class _Replay:
                 elif operation.op not in _IDLE:
                     self._other(operation, overlaid=step.overlaid)
 
-    def drop_staged(self) -> None:
+    def look_out_for(self, definition: Definition) -> None:
+        """A collection that is not restored, unless it is renamed to what is."""
+        name = self._parking.place(definition)
+        if name is not None and definition.kind in _RENAMABLE:
+            tracked = Tracked.of(definition, name)
+            tracked.staged = True
+            self.state.add(tracked, bytes.fromhex(definition.uuid))
+
+    def staged(self) -> list[Tracked]:
         """What might have been renamed to something that is restored, and was not."""
-        for tracked in [each for each in self.state.collections() if each.staged]:
+        return [each for each in self.state.collections() if each.staged]
+
+    def drop_staged(self) -> None:
+        """Done with those."""
+        for tracked in self.staged():
             self._hands.drop(tracked)
             self.state.remove(tracked)
 
     def _elsewhere(self, operation: Operation, *, overlaid: bool) -> None:
         """An operation on something other than the records that are restored."""
-        database, collection = split(operation.ns)
         if operation.ns == _VERSION and _identity(operation) == _COMPATIBILITY:
             raise SourceError(
-                "the featureCompatibilityVersion of the source was changed, which cannot be done again",
-                hint="Restore to a time before it, or from a snapshot taken after it.",
+                "the featureCompatibilityVersion of the source was changed, which cannot be done again", hint=HINT
             )
-        if collection.startswith("system.resharding.") and self._naming.concerns(operation.ns):
-            raise SourceError(f"a collection of {database} was resharded, which cannot be done again")
-        if collection != views.COLLECTION or overlaid:
+        if is_of_resharding(operation.ns) and self._naming.concerns(operation.ns):
+            raise resharded(operation.ns)
+        if split(operation.ns)[1] != views.COLLECTION or overlaid:
             self.skipped += 1
             return
         made = views.follow(self.state, self._naming, operation)

@@ -11,7 +11,7 @@ from bson.raw_bson import RawBSONDocument
 from drtool.sources.base import Proof, RestoreItem, RestorePlan, StreamInfo
 from drtool.sources.mongodb.connection import RAW, Document
 from drtool.sources.mongodb.definitions import Definition, Kind, decoded
-from drtool.sources.mongodb.names import BUCKETS, split
+from drtool.sources.mongodb.names import BUCKETS, is_of_restores, split
 from drtool.sources.mongodb.oplog.entries import Operation
 
 _OF_RECORDS = (Kind.COLLECTION, Kind.CLUSTERED, Kind.TIMESERIES, Kind.CAPPED, Kind.SYSTEM_JS)
@@ -98,7 +98,7 @@ class State:
                 self.views[item.stream.name] = View(item.stream.name, item.name, decoded(definition.options), item)
             elif definition.kind in _OF_RECORDS:
                 tracked = Tracked.of(definition, item.name)
-                tracked.item = item
+                tracked.item, tracked.staged = item, is_of_restores(item.name)
                 self.add(tracked, bytes.fromhex(item.stream.identity))
             else:
                 self._others.append(item)
@@ -140,6 +140,11 @@ class State:
         """What bears a name in the target."""
         everything: Iterable[Tracked | View] = (*self.collections(), *self.views.values())
         return next((each for each in everything if each.name == name), None)
+
+    def made(self, plan: RestorePlan) -> dict[str, str]:
+        """See ``Rehearsed.made``."""
+        planned = {item.stream.name for item in plan.items}
+        return {item.stream.name: item.name for item in self.plan(plan).items if item.stream.name not in planned}
 
     def plan(self, plan: RestorePlan) -> RestorePlan:
         """The plan as it stands now: what is to be completed."""

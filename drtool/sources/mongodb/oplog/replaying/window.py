@@ -31,7 +31,8 @@ class Window:
 
     @classmethod
     def of(cls, since: Mapping[str, Any], stop: Stop | None) -> Window:
-        """From a view's point and a stop. ``UsageError`` where the stop lies before the records' instant."""
+        """From a view's point and a stop. ``UsageError`` where the stop lies before the records' instant, or before
+        what the last of them may hold (``read_until``)."""
         begin, until = timestamp(since["cluster_time"]), since.get("overlay_until")
         overlay_until = None if until is None else timestamp(until)
         if stop is None or stop.position is None:
@@ -43,7 +44,15 @@ class Window:
                 f"the snapshot is of {shown(earliest)}, which is after {shown(end)}",
                 hint="Restore an earlier snapshot: a log leads forwards only.",
             )
-        return cls(begin, end, stop.before, overlay_until)
+        made = cls(begin, end, stop.before, overlay_until)
+        read_until = since.get("read_until")
+        if read_until is not None and made.is_past(timestamp(read_until)):
+            raise UsageError(
+                f"capped collections of the snapshot were read up to {shown(timestamp(read_until))}, which is after"
+                f" {shown(end)}",
+                hint="Restore an earlier snapshot: a log leads forwards only.",
+            )
+        return made
 
     def is_past(self, ts: Timestamp) -> bool:
         """Does it lie behind the end?"""
@@ -89,7 +98,7 @@ class Steps:
     _followed: int = field(init=False)
     _transactions: Transactions = field(init=False)
     _lost: dict[bytes, str] = field(default_factory=dict, init=False)
-    _prepared: set[bytes] = field(default_factory=set, init=False)
+    _prepared: dict[bytes, Timestamp] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         """Nothing was followed yet."""
@@ -97,7 +106,8 @@ class Steps:
         self._transactions = Transactions(_gone)
 
     def of(self, chunks: Iterable[bytes]) -> Iterator[Step]:
-        """Raises ``SourceError`` for entries out of order and for a transaction that is not there whole."""
+        """Raises ``SourceError`` for entries out of order, and for a transaction that is not there whole or whose end
+        is not known."""
         begin, limit, overlay = _u64(self.window.begin), self.window.limit, _u64(self.window.overlay_until)
         last = 0
         for chunk in chunks:
@@ -120,6 +130,7 @@ class Steps:
                         yield step
                 elif scanned is not None and begin < at < limit:
                     yield Step((scanned[1],), at <= overlay)
+        self._require_decided()
 
     @property
     def position(self) -> Timestamp:
@@ -129,6 +140,16 @@ class Steps:
     def _reached_end(self) -> None:
         if self.window.end is not None and not self.window.before_end:
             self._followed = max(self._followed, _u64(self.window.end))
+
+    def _require_decided(self) -> None:
+        """A transaction that is prepared where the entries end may be committed as of a time before that."""
+        if self.window.end is not None and self._prepared:
+            first = min(self._prepared.values())
+            raise OplogTruncatedError(
+                f"whether the transaction prepared at {shown(first)} was committed is not in the oplog entries, which"
+                f" end at {shown(self.position)}",
+                hint=f"Archive on until it is decided, or choose a time before {shown(first)}.",
+            )
 
     def _step(self, entry: Entry) -> Step | None:
         operation, at = entry.operation, entry.ts
@@ -141,11 +162,11 @@ class Steps:
             if self.window.before_end and entry.ts == self.window.end:
                 at = entry.ts  # to stop before this very operation was asked for
         if command in ("commitTransaction", "abortTransaction"):
-            self._prepared.discard(entry.session)
+            self._prepared.pop(entry.session, None)
         elif self.window.is_past(entry.ts):
             return None
         elif command == "applyOps" and entry.session and entry.flags().get("prepare"):
-            self._prepared.add(entry.session)
+            self._prepared[entry.session] = entry.ts
         takes = self.window.takes(at)
         try:
             visible = self._transactions.feed(entry)

@@ -3,6 +3,7 @@ them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
@@ -65,7 +66,7 @@ class Writer:
             self._wait()
             self._exactly(Write(tracked, operation))
         else:
-            size = len(operation.o)
+            size = len(operation.o) + len(operation.o2 or b"")
             if len(self._batch) >= _BATCH_OPERATIONS or self._bytes + size > _BATCH_BYTES:
                 self._send()
             self._batch.append(Write(tracked, operation))
@@ -75,6 +76,11 @@ class Writer:
         """Wait until all is done."""
         self._end_overlay()
         self._wait()
+
+    def clear_away(self, parked: Iterable[Tracked]) -> None:
+        """Drop what nobody asked for, when the replay has failed."""
+        for tracked in parked:
+            remove(self._client, tracked.database, tracked.collection)
 
     def make_room(self, name: str) -> None:
         """See ``Hands.make_room``."""
