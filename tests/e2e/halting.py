@@ -10,6 +10,7 @@ import itertools
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterable
 from typing import Any
 from unittest import mock
@@ -22,9 +23,13 @@ from drtool.storage.base import ObjectInfo
 from drtool.storage.directory import DirectoryStorage
 from tests.operations.site import small_packs
 
+#: Seconds, so that a signal sent while it was stopped is handled before the work is done.
+_BEFORE_GOING_ON = 0.5
+
 
 def _halt() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(_BEFORE_GOING_ON)
 
 
 def _halting_put(when: str, prefix: str, number: int) -> Any:

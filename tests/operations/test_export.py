@@ -340,7 +340,7 @@ def test_the_working_directory_is_not_replaced(small: Site) -> None:
 
 def test_an_interrupted_export_leaves_nothing(small: Site, tmp_path: Path) -> None:
     with subprocess.Popen(
-        command("export:4", "--config", str(small.config), "export", "latest", "d", module="tests.e2e.halting"),
+        command("export:2", "--config", str(small.config), "export", "latest", "d", module="tests.e2e.halting"),
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),

@@ -65,7 +65,7 @@ def test_a_planted_difference_makes_the_chain_suspect(tmp_path: Path) -> None:
     site = Site(tmp_path, member.uri, {"nightly": ("app",)})
     with member.started() as client:
         chance = random.Random(1)
-        client.app.c.insert_many([{"_id": n, "x": chance.randbytes(2000)} for n in range(2000)])
+        client.app.c.insert_many([{"_id": n, "x": chance.randbytes(2000)} for n in range(3000)])
         site.set_up()
         first = site.backup()
         client.app.c.insert_one({"_id": 5000})
