@@ -16,7 +16,7 @@ from tests.cli.running import drtool
 from tests.operations.pitr_site import next_second
 from tests.operations.site import Site, connect, fill, flip, hashes
 from tests.servers.mongod import shared
-from tests.sources.mongo import Client, unique_database
+from tests.sources.mongo import Client
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +30,6 @@ def client(uri: str) -> Iterator[Client]:
     """A client of it."""
     with connect(uri) as found:
         yield found
-
-
-@pytest.fixture
-def database(client: Client) -> Iterator[str]:
-    """A new database; whatever begins with its name goes afterwards."""
-    name = unique_database(client)
-    yield name
-    for found in client.list_database_names():
-        if found.startswith(name):
-            client.drop_database(found)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from tests.operations.pitr_site import next_second
 from tests.operations.site import Site, connect
 from tests.servers.mongod import shared
-from tests.sources.mongo import Client, unique_database
+from tests.sources.mongo import Client
 
 
 @pytest.fixture(scope="module")
@@ -19,16 +19,6 @@ def client() -> Iterator[Client]:
     """Of a set that few write to, so that little is archived."""
     with connect(shared("pitr").uri) as found:
         yield found
-
-
-@pytest.fixture
-def database(client: Client) -> Iterator[str]:
-    """A new database; whatever begins with its name goes afterwards."""
-    name = unique_database(client)
-    yield name
-    for found in client.list_database_names():
-        if found.startswith(name):
-            client.drop_database(found)
 
 
 @pytest.fixture
