@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -55,13 +56,13 @@ def examine(config: Config) -> Iterator[Finding]:
     yield from _keys(config.repository)
     yield from _tried("storage", lambda: _place(config.repository))
     for name in sorted(config.sources):
-        yield from _tried(f"source {name}", lambda name=name: _source(config, name))  # type: ignore[misc]
+        yield from _tried(f"source {name}", partial(_source, config, name))
 
 
 def examine_target(config: Config, to: str) -> Iterator[Finding]:
     """May the account of `to` restore there, and to a point in time? For each source, what it lacks."""
     for name in sorted(config.sources):
-        yield from _tried(f"restore of {name}", lambda name=name: _target(config, name, to))  # type: ignore[misc]
+        yield from _tried(f"restore of {name}", partial(_target, config, name, to))
 
 
 def roles_of(config: Config) -> Iterator[tuple[str, str, str]]:

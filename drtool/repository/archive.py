@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from drtool.errors import (
     DamagedObjectError,
@@ -17,13 +18,12 @@ from drtool.errors import (
     UnknownSignerError,
     WrongKeyError,
 )
-from drtool.repository.chain import holes
+from drtool.repository.chain import follow_removals, holes
 from drtool.repository.manifests import object_hash
 from drtool.repository.repository import Repository
 from drtool.repository.sealed import Kind
 from drtool.repository.segments import OPLOG, At, Position, Segment, SegmentName, revocation_chain, source_id
 from drtool.repository.state import Head
-from drtool.repository.wire import decode_json
 
 Chain = tuple[str, str, str]
 """Repository of origin, signer, timeline: all hex."""
@@ -282,24 +282,13 @@ def stretches(segments: Iterable[Archived]) -> tuple[Stretch, ...]:
 
 def _removed(repository: Repository, problems: list[DrtoolError]) -> Removed:
     removed: dict[tuple[str, int], set[str]] = defaultdict(set)
-    for name, data in repository.fetch(repository.storage.list("removals/")):
-        if isinstance(data, DrtoolError):
-            problems.append(data)
-            continue
-        if data is None:
-            continue
-        try:
-            opened = repository.open_object(Kind.REMOVAL, name, data)
-            fields = decode_json(opened.payload, name)
-            if not repository.document.accepts(opened.signer, "removals", int(fields["number"]), object_hash(data)):
-                raise TamperedError(f"{name} was signed after its signer's key had been revoked")
-            for entry in fields.get("segments", ()):
-                timeline = SegmentName.parse(str(entry["segment"])).timeline
-                removed[timeline, int(entry["number"])].add(str(entry["hash"]))
-        except (DamagedObjectError, TamperedError, WrongKeyError) as error:
-            problems.append(error)
-        except (KeyError, ValueError, TypeError) as error:
-            problems.append(DamagedObjectError(f"{name} lacks something: {error}"))
+
+    def take(fields: Mapping[str, Any]) -> None:
+        for entry in fields.get("segments", ()):
+            timeline = SegmentName.parse(str(entry["segment"])).timeline
+            removed[timeline, int(entry["number"])].add(str(entry["hash"]))
+
+    follow_removals(repository, take, problems)
     return removed
 
 

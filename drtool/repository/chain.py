@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,6 +152,19 @@ Removed = Mapping[tuple[ChainKey, int], str]
 
 def _removed(repository: Repository, problems: list[DrtoolError]) -> Removed:
     removed: dict[tuple[ChainKey, int], str] = {}
+
+    def take(fields: Mapping[str, Any]) -> None:
+        removed.update({_removal(entry): str(entry["hash"]) for entry in fields["snapshots"]})
+
+    follow_removals(repository, take, problems)
+    return removed
+
+
+def follow_removals(
+    repository: Repository, take: Callable[[Mapping[str, Any]], None], problems: list[DrtoolError]
+) -> None:
+    """Give `take` the fields of each announcement of what was removed. What is damaged, forged, or lacks what `take`
+    looks for, goes to `problems`."""
     for name, data in repository.fetch(repository.storage.list("removals/")):
         if isinstance(data, DrtoolError):
             problems.append(data)
@@ -163,12 +176,11 @@ def _removed(repository: Repository, problems: list[DrtoolError]) -> Removed:
             fields = decode_json(opened.payload, name)
             if not repository.document.accepts(opened.signer, "removals", int(fields["number"]), object_hash(data)):
                 raise TamperedError(f"{name} was signed after its signer's key had been revoked")
-            removed |= {_removal(entry): str(entry["hash"]) for entry in fields["snapshots"]}
+            take(fields)
         except (DamagedObjectError, TamperedError, WrongKeyError) as error:
             problems.append(error)
         except (KeyError, ValueError, TypeError) as error:
             problems.append(DamagedObjectError(f"{name} lacks something: {error}"))
-    return removed
 
 
 def _removal(entry: Mapping[str, Any]) -> tuple[ChainKey, int]:

@@ -158,7 +158,7 @@ class MongoSource:
         """See ``Source.roles``: for mongosh."""
         return roles.commands(self._selection.databases, users=self._selection.users != "none")
 
-    def prepare(self, previous: Mapping[str, Any] | None) -> MongoPrepared:  # noqa: ARG002 - every read is a full one
+    def prepare(self, previous: Mapping[str, Any] | None) -> MongoPrepared:  # noqa: ARG002 - a view asks the oplog
         """See ``Source.prepare``."""
         client, deployment, uri = self._pinned()
         client.close()
