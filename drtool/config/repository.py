@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
@@ -45,6 +45,24 @@ def normal_url(url: str, info: ValidationInfo) -> str:
     return f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
 
 
+class ObjectLockSettings(Model):
+    """How long the store must refuse to delete what is put into it."""
+
+    mode: Literal["COMPLIANCE", "GOVERNANCE"] = Field(
+        default="COMPLIANCE", description="COMPLIANCE: nobody can shorten it. GOVERNANCE: who has the right to can."
+    )
+    days: int = Field(ge=1, le=36_500, description="For how many days from its upload an object cannot be deleted.")
+
+
+class MaintenanceSettings(Model):
+    """What retention and prune work with in place of the agent's key and credentials, which need no right to delete."""
+
+    profile: str | None = Field(default=None, description="A profile of ~/.aws/config that may delete.")
+    agent_key: KeySecret | None = Field(
+        default=None, description="A key with the role maintainer; without it the identity is used."
+    )
+
+
 class RepositorySettings(Model):
     """Where backups live. ``url`` is ``s3://BUCKET[/PREFIX]`` or an absolute directory; paths are absolute."""
 
@@ -60,6 +78,12 @@ class RepositorySettings(Model):
     )
     identity: KeySecret | None = Field(
         default=None, description="The key that reads data back; only where that is done."
+    )
+    object_lock: ObjectLockSettings | None = Field(
+        default=None, description="Locks on uploaded objects; the bucket must have Object Lock enabled."
+    )
+    maintenance: MaintenanceSettings | None = Field(
+        default=None, description="Key and credentials of retention and prune, where they are others."
     )
     state_dir: ConfigPath = Field(default_factory=state_home, description="Local state: what this host has seen.")
     cache_dir: ConfigPath = Field(default_factory=cache_home, description="What can be thrown away at any time.")

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from drtool.sources.base import Source
 
 
+_MAINTAINER = (
+    "Set repository.maintenance.agent_key to a key made with drtool key add --agent NAME --role maintainer, "
+    "or repository.identity."
+)
+
+
 @contextmanager
 def storage_of(settings: RepositorySettings, *, cancelled: threading.Event | None = None) -> Iterator[Storage]:
     """The storage that the configuration names. Setting `cancelled` ends every wait for it, in whichever thread."""
@@ -73,6 +79,34 @@ def repository_of(
             yield repository
         finally:
             repository.close()
+
+
+@contextmanager
+def maintained(settings: RepositorySettings, *, cancelled: threading.Event | None = None) -> Iterator[Repository]:
+    """The repository, opened to announce removals and to delete: with the maintenance key and credentials where the
+    configuration names some, else with the identity. ``maintainer`` of the result is never None.
+
+    Raises what `repository_of` raises, and ``ConfigError`` where no key given has the role.
+    """
+    own = settings.maintenance
+    changes: dict[str, object] = {}
+    if own is not None and own.profile is not None:
+        changes["profile"] = own.profile
+    if own is not None and own.agent_key is not None:
+        changes["agent_key"] = own.agent_key
+    has_own_key = "agent_key" in changes
+    if not has_own_key and settings.identity is None:
+        raise ConfigError(
+            "cleaning up needs a key with the role maintainer, and the configuration names none", hint=_MAINTAINER
+        )
+    with repository_of(
+        settings.model_copy(update=changes), reads_data=not has_own_key, cancelled=cancelled
+    ) as repository:
+        if repository.maintainer is None:
+            raise ConfigError(
+                "the root did not give the keys named in the configuration the role maintainer", hint=_MAINTAINER
+            )
+        yield repository
 
 
 def open_source(name: str, settings: SourceSettings) -> Source:

@@ -188,6 +188,16 @@ class Repository:
         key = self.identity.verifier_key
         return key if self.document.allows(key.public, Role.VERIFIER) else None
 
+    @property
+    def maintainer(self) -> SigningKey | None:
+        """The key that may announce removals and mark packs; None without a key to which the root gave that role."""
+        keys = [self.agent.signing_key] if self.agent is not None else []
+        keys += [self.identity.verifier_key] if self.identity is not None else []
+        document = self.document
+        return next(
+            (k for k in keys if document.allows(k.public, Role.MAINTAINER) and not document.is_revoked(k.public)), None
+        )
+
     def seal(self, kind: Kind, name: str, payload: bytes, signer: SigningKey | None = None) -> bytes:
         """A sealed object of this repository; signed by `signer` instead of the process's own key if given."""
         return seal_object(kind, name, payload, self.keyring, signer or self.signer, self.document.repository)
