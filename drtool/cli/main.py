@@ -64,6 +64,8 @@ cli = Group(
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process."""
     use_one_arena()
+    # numpy, which only moves bytes here, would start a thread for each core at its import.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal's encoding lacks must not end a run.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

@@ -27,6 +27,8 @@ from drtool.sources.mongodb.planning import Placed
 WRITERS = 2
 _BATCH_BYTES = 4 * 1024 * 1024
 _BATCH_RECORDS = 100_000
+#: However small its documents are, a chunk of so many bytes holds no more than the records of a batch.
+_SURE_TO_FIT = _BATCH_RECORDS * len(bson.encode({"_id": 0}))
 _DUPLICATE_KEY = 11000
 _MIXED_SCHEMA = 408  # CannotInsertTimeseriesBucketsWithMixedSchema
 _TIMESTAMP = 0x11
@@ -35,6 +37,8 @@ _LENIENT = DECODED.with_options(unicode_decode_error_handler="replace")
 #: A timestamp of zeros at any depth, or something that looks like one. A name may hold the byte 0x11 too; then the
 #: match begins there. (Without that exclusion a long run of 0x11 would take quadratic time.)
 EMPTY_TIMESTAMP = re.compile(rb"\x11[^\x00\x11]*\x00{9}")
+#: Every match ends so; to look for this alone is much faster, and most chunks do not hold it.
+_ZEROS = bytes(9)
 
 
 def load(client: Client, deployment: Deployment, placed: Placed, chunks: Iterable[bytes]) -> Loaded:
@@ -70,6 +74,18 @@ def _cancelled_on_error(pending: Iterable[Future[Loaded]]) -> Iterator[None]:
         raise
 
 
+class _Run:
+    """Documents back to back, which pymongo puts into a message as they are: as it does with a ``RawBSONDocument``,
+    which it knows by the marker. In a message documents follow each other just so, and a Python object for each of them
+    would cost a quarter of a restore's work outside of the server."""
+
+    __slots__ = ("raw",)
+    _type_marker = RawBSONDocument._type_marker
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+
+
 @dataclass(slots=True)
 class _Loader:
     client: Client
@@ -80,47 +96,49 @@ class _Loader:
 
     def write(self, chunk: bytes) -> Loaded:
         """Write the records of one chunk."""
-        documents = split_documents(chunk)
         emptied: frozenset[bytes] = frozenset()
-        if EMPTY_TIMESTAMP.search(chunk) is not None:
-            emptied = frozenset(filter(has_empty_timestamp, documents))
+        if _ZEROS in chunk and EMPTY_TIMESTAMP.search(chunk) is not None:
+            emptied = frozenset(filter(has_empty_timestamp, split_documents(chunk)))
         altered = frozenset() if self.keeps_empty_timestamps else emptied
         self._check_can_be_put_back(altered)
-        for batch in _batches(documents):
-            self._insert(batch, altered, keep_timestamps=bool(emptied - altered))
+        records = sum(self._insert(run, altered, keep_timestamps=bool(emptied - altered)) for run in _runs(chunk))
         for document in altered:
             self._put_back(document)
-        return Loaded(len(documents), len(chunk))
+        return Loaded(records, len(chunk))
 
-    def _insert(self, batch: Sequence[bytes], altered: frozenset[bytes], *, keep_timestamps: bool) -> None:
-        """Insert a batch. Documents in `altered` may be there in another form: they are put right afterwards."""
+    def _insert(self, run: bytes, altered: frozenset[bytes], *, keep_timestamps: bool) -> int:
+        """Insert documents and return their number. Those in `altered` may be there in another form: they are put right
+        afterwards."""
         command: Document = {
             "insert": self.placed.records_in,
             "ordered": not self.placed.definition.keyed,
             "bypassDocumentValidation": True,
             "writeConcern": self.write_concern,
-            "documents": [RawBSONDocument(document, RAW) for document in batch],
+            "documents": [_Run(run)],
         }
         if keep_timestamps:
             command["bypassEmptyTsReplacement"] = True
         reply = self._command(command)
         errors = reply.get("writeErrors", [])
+        if not errors:
+            return int(reply["n"])
         if any(error["code"] == _MIXED_SCHEMA for error in errors) and not self._mixed_schema_allowed:
             self._mixed_schema_allowed = True
             command = {"collMod": self.placed.collection, "timeseriesBucketsMayHaveMixedSchemaData": True}
             self.client[self.placed.database].command(command)
-            self._insert(batch, altered, keep_timestamps=keep_timestamps)
-            return
+            return self._insert(run, altered, keep_timestamps=keep_timestamps)
+        batch = split_documents(run)
         duplicates = [batch[error["index"]] for error in errors if error["code"] == _DUPLICATE_KEY]
         there = altered | self._of_these_there(duplicates) if duplicates else altered
         for error in errors:
             document = batch[error["index"]]
             if error["code"] != _DUPLICATE_KEY or document not in there:
                 raise self._failure(document, error["errmsg"])
-        if errors and not self.placed.definition.keyed:  # an ordered insert stops at its first error
+        if not self.placed.definition.keyed:  # an ordered insert stops at its first error
             rest = batch[errors[0]["index"] + 1 :]
             if rest:
-                self._insert(rest, altered, keep_timestamps=keep_timestamps)
+                self._insert(b"".join(rest), altered, keep_timestamps=keep_timestamps)
+        return len(batch)
 
     def _check_can_be_put_back(self, documents: Iterable[bytes]) -> None:
         """An update of a document in which an empty timestamp's name comes twice ends a mongod 6.0 (an invariant)."""
@@ -197,15 +215,20 @@ def split_documents(chunk: bytes) -> list[bytes]:
     return documents
 
 
-def _batches(documents: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """Runs that fit into one command (one document alone always does)."""
-    start = size = 0
-    for index, document in enumerate(documents):
-        size += len(document)
-        if index > start and (size > _BATCH_BYTES or index - start >= _BATCH_RECORDS):
-            yield documents[start:index]
-            start, size = index, len(document)
-    yield documents[start:]
+def _runs(chunk: bytes) -> Iterator[bytes]:
+    """Runs of documents that fit into one command (one document alone always does)."""
+    if len(chunk) <= _SURE_TO_FIT:
+        yield chunk
+        return
+    start = end = records = 0
+    while end < len(chunk):
+        size = int32(chunk, end)
+        if records and (end + size - start > _BATCH_BYTES or records >= _BATCH_RECORDS):
+            yield chunk[start:end]
+            start, records = end, 0
+        end += size
+        records += 1
+    yield chunk[start:]
 
 
 def has_empty_timestamp(document: bytes) -> bool:

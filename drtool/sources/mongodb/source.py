@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from hashlib import md5
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from drtool.errors import ConfigError
 from drtool.sources.bandwidth import Bandwidth
@@ -16,7 +16,6 @@ from drtool.sources.mongodb import accounts, definitions, names, roles
 from drtool.sources.mongodb import uri as uris
 from drtool.sources.mongodb.catalogue import Entry, database_names, list_catalogue
 from drtool.sources.mongodb.connection import Client, Deployment, connect, pin, translated
-from drtool.sources.mongodb.exporting import ArchiveExporter, DirectoryExporter
 from drtool.sources.mongodb.freezing import freeze
 from drtool.sources.mongodb.granted import find_restore_lacks
 from drtool.sources.mongodb.lacking import find_lacks, unseen
@@ -24,8 +23,10 @@ from drtool.sources.mongodb.oplog.archiving import MongoLog
 from drtool.sources.mongodb.sandbox import sandbox, sandbox_program
 from drtool.sources.mongodb.sessions import NO_RESTRAINT, Restraint
 from drtool.sources.mongodb.splitting import PART_BYTES
-from drtool.sources.mongodb.target import MongoTarget
 from drtool.sources.mongodb.view import MongoView
+
+if TYPE_CHECKING:
+    from drtool.sources.mongodb.target import MongoTarget
 
 _OLD = (
     "This server is older than MongoDB 5.0: it cannot be read at one instant, so the backup is fuzzy. "
@@ -188,6 +189,9 @@ class MongoSource:
 
     def target(self, uri: str | None) -> MongoTarget:
         """See ``Source.target``."""
+        # Here, like the exporters below: a backup needs neither, and their modules take time to start.
+        from drtool.sources.mongodb.target import MongoTarget
+
         return MongoTarget(uri or self._uri)
 
     def sandbox(self, version: str, directory: Path) -> AbstractContextManager[Sandbox]:
@@ -213,6 +217,8 @@ class MongoSource:
 
     def exporter(self, place: ExportPlace) -> Exporter:
         """mongorestore's directory or archive."""
+        from drtool.sources.mongodb.exporting import ArchiveExporter, DirectoryExporter
+
         if place.directory is not None:
             return DirectoryExporter(place.directory, place.version, place.shown)
         assert place.archive is not None

@@ -14,8 +14,8 @@ from drtool.sources.mongodb.cursors import Collection
 from drtool.sources.mongodb.keys import key_of
 from drtool.sources.mongodb.sessions import NO_RESTRAINT, Restraint
 
-#: A part is worth a reader of its own from this size on.
-PART_BYTES = 64 * 1024 * 1024
+#: Smaller parts are not worth their joints: each reads on by about half a chunk.
+PART_BYTES = 24 * 1024 * 1024
 _SAMPLES_PER_PART = 32
 
 

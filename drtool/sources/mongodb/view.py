@@ -82,7 +82,7 @@ class MongoView:
         return self._streams
 
     def split(self, stream: StreamInfo, parts: int) -> Sequence[KeyRange]:
-        """Ranges of ``_id``, each of 64 MiB or more (unless told otherwise)."""
+        """Ranges of ``_id``, each of 24 MiB or more (unless told otherwise)."""
         if not stream.keyed or not stream.has_records:
             return [WHOLE]
         entry = self._entries[stream.name]
