@@ -22,7 +22,7 @@ from pymongo import MongoClient
 from drtool.errors import MissingToolError
 from drtool.sources.mongodb.binary import find_mongod
 from drtool.sources.mongodb.server import Server, ServerOptions, running
-from tests.servers.mongod import keep_running
+from tests.servers.mongod import NOTHING_EXPIRES, keep_running
 
 ROOT = "root"
 PASSWORD = "pw"
@@ -72,7 +72,7 @@ class Guarded:
 @contextlib.contextmanager
 def guarded_set(program: Path, options: ServerOptions | None = None) -> Iterator[Guarded]:
     """Start one, with the user ``root``; `options` must name a replica set of one's own and may add arguments."""
-    options = options or ServerOptions(replica_set="guarded")
+    options = options or ServerOptions(replica_set="guarded", parameters=NOTHING_EXPIRES)
     with (
         key_file() as arguments,
         running(program, replace(options, arguments=(*options.arguments, *arguments))) as server,
@@ -99,4 +99,5 @@ def shared_guarded() -> Guarded:
         program = find_mongod()
     except MissingToolError as error:
         pytest.skip(f"{error.message}: {error.hint}")
-    return keep_running(guarded_set(program, ServerOptions(replica_set="guarded", spares_journal=True)))
+    options = ServerOptions(replica_set="guarded", parameters=NOTHING_EXPIRES, spares_journal=True)
+    return keep_running(guarded_set(program, options))
