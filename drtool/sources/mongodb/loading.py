@@ -26,7 +26,9 @@ from drtool.sources.mongodb.planning import Placed
 #: Two writers keep a server on two cores busy; a third was measured to gain little.
 WRITERS = 2
 _BATCH_BYTES = 4 * 1024 * 1024
-_BATCH_RECORDS = 100_000
+#: A command may hold ten times as many, but where all of them are there already the server drops the connection: its
+#: answer, an error for each, outgrows a message.
+_BATCH_RECORDS = 10_000
 #: However small its documents are, a chunk of so many bytes holds no more than the records of a batch.
 _SURE_TO_FIT = _BATCH_RECORDS * len(bson.encode({"_id": 0}))
 _DUPLICATE_KEY = 11000
@@ -101,7 +103,7 @@ class _Loader:
             emptied = frozenset(filter(has_empty_timestamp, split_documents(chunk)))
         altered = frozenset() if self.keeps_empty_timestamps else emptied
         self._check_can_be_put_back(altered)
-        records = sum(self._insert(run, altered, keep_timestamps=bool(emptied - altered)) for run in _runs(chunk))
+        records = sum(self._insert(run, altered, keep_timestamps=bool(emptied - altered)) for run in runs(chunk))
         for document in altered:
             self._put_back(document)
         return Loaded(records, len(chunk))
@@ -215,7 +217,7 @@ def split_documents(chunk: bytes) -> list[bytes]:
     return documents
 
 
-def _runs(chunk: bytes) -> Iterator[bytes]:
+def runs(chunk: bytes) -> Iterator[bytes]:
     """Runs of documents that fit into one command (one document alone always does)."""
     if len(chunk) <= _SURE_TO_FIT:
         yield chunk
