@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class ExitCode(IntEnum):
@@ -40,6 +40,13 @@ class DrtoolError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint or self.default_hint
+        #: The name in the store of the one object that it is about, where it is about one.
+        self.object = ""
+
+    def about(self, name: str) -> Self:
+        """Note the name of the object that it is about; returns itself."""
+        self.object = self.object or name
+        return self
 
     @property
     def kind(self) -> str:
@@ -195,6 +202,15 @@ class TamperedError(RepositoryError):
 
 class UnknownSignerError(TamperedError):
     """An object was signed by a key that the root did not allow to: it counts for nothing."""
+
+
+class HiddenObjectError(TamperedError):
+    """An object was deleted or replaced, and is read from an older version of it that the store kept."""
+
+    default_hint = (
+        "Nothing is lost: reading goes on with that version. Take away the credentials that did it,"
+        " then bring the objects back with drtool repair versions."
+    )
 
 
 class RolledBackError(TamperedError):

@@ -31,8 +31,11 @@ drtool backup nightly --dry-run
 @click.argument("jobs", nargs=-1, metavar="[JOB]...")
 @click.option("--source", "only", multiple=True, metavar="S", help="Only this source of the job (again for more).")
 @click.option("--full", is_flag=True, help="Read everything, also what did not change since the last snapshot.")
+@click.option("--tag", "tags", multiple=True, metavar="T", help="A word for retention to know it by (again for more).")
 @click.option("--dry-run", is_flag=True, help="Say what would be read; read and write nothing.")
-def command(context: Context, jobs: tuple[str, ...], only: tuple[str, ...], full: bool, dry_run: bool) -> None:
+def command(
+    context: Context, jobs: tuple[str, ...], only: tuple[str, ...], full: bool, tags: tuple[str, ...], dry_run: bool
+) -> None:
     """Take a snapshot of each job; of all jobs without an argument.
 
     Every source is read at one instant, and of it what changed since the last snapshot, where the source can tell.
@@ -42,6 +45,7 @@ def command(context: Context, jobs: tuple[str, ...], only: tuple[str, ...], full
     from drtool.operations.opening import sources_of
 
     config = context.config()
+    words = _tags(tags)
     wanted = {job: _sources(config, job, only) for job in _jobs(config, jobs)}
     snapshots: list[str] = []
     failures: dict[str, DrtoolError] = {}
@@ -52,7 +56,7 @@ def command(context: Context, jobs: tuple[str, ...], only: tuple[str, ...], full
                 if dry_run:
                     _forecast(context, job, sources)
                 else:
-                    result = _back_up(context, job, sources, full=full)
+                    result = _back_up(context, job, sources, full=full, tags=words)
                     snapshots.append(result.snapshot)
                     context.output.result(snapshots=snapshots)
                     _refuse_missed(result)
@@ -66,7 +70,21 @@ def command(context: Context, jobs: tuple[str, ...], only: tuple[str, ...], full
         raise _summary(failures, len(wanted))
 
 
-def _back_up(context: Context, job: str, sources: Sequence[Source], *, full: bool) -> BackupResult:
+def _tags(tags: Sequence[str]) -> tuple[str, ...]:
+    from drtool.config.rules import MOST_TAGS, check_tag
+
+    try:
+        found = tuple(dict.fromkeys(check_tag(tag) for tag in tags))
+    except ValueError as error:
+        raise UsageError(f"--tag: {error}") from error
+    if len(found) > MOST_TAGS:
+        raise UsageError(f"--tag: a snapshot has at most {MOST_TAGS} tags")
+    return found
+
+
+def _back_up(
+    context: Context, job: str, sources: Sequence[Source], *, full: bool, tags: tuple[str, ...]
+) -> BackupResult:
     from drtool.operations.backup import back_up
     from drtool.operations.budget import Budget
     from drtool.operations.inheriting import Thoroughness
@@ -80,7 +98,7 @@ def _back_up(context: Context, job: str, sources: Sequence[Source], *, full: boo
         repository_of(config.repository, cancelled=context.stopping) as repository,
         job_lock(config.repository.state_dir / repository.id, job),
     ):
-        result = back_up(repository, job, sources, budget, context.reporter(), thoroughness)
+        result = back_up(repository, job, sources, budget, context.reporter(), thoroughness, tags)
     _show(context, result)
     return result
 

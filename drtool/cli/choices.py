@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def repository(context: Context, *, reads_data: bool = False) -> Iterator[Repository]:
-    """The repository of the configuration; with the identity where data is read."""
+def repository(context: Context, *, reads_data: bool = False, from_store: bool = False) -> Iterator[Repository]:
+    """The repository of the configuration; with the identity where data is read. With `from_store` nothing that is
+    listed comes from this host's cache."""
     from drtool.operations.opening import repository_of
 
-    with repository_of(context.config().repository, reads_data=reads_data, cancelled=context.stopping) as opened:
+    settings = context.config().repository
+    with repository_of(settings, reads_data=reads_data, from_store=from_store, cancelled=context.stopping) as opened:
         yield opened
 
 

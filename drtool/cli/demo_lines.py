@@ -15,8 +15,10 @@ from drtool.operations.demo.steps import (
     KeyFigures,
     RepositoryFigures,
     RestoreFigures,
+    RotationFigures,
     SeedFigures,
     ServerFigures,
+    TamperFigures,
     VerifyFigures,
 )
 
@@ -63,6 +65,15 @@ def lines_of(figures: Figures) -> Iterator[str]:
                 f" in {figures.seconds:.1f} s ({size(rate)}/s, indexes included)"
             )
             yield "(of a time series, the records are its buckets; below, its measurements are counted)"
+        case TamperFigures():
+            yield f"One bit of {figures.object[:20]}… is turned, in the byte at {figures.offset:,}."
+            yield f"With agent.key alone, the {figures.objects} objects of the snapshot are checked again:"
+            yield f"error: {figures.message}"
+        case RotationFigures():
+            yield f"Simulated: a backup every 6 hours, and each day the policy '{figures.policy}'"
+            for each in figures.course:
+                yield f"day {each.days:3}: {each.snapshots:2} remain, which lead back {_count(each.oldest, 'day')}"
+            yield f"of {figures.taken:,} taken in all (drtool retention simulate draws it for any policy)"
         case CleanupFigures():
             if figures.kept:
                 yield f"kept, as you asked: {figures.directory}"

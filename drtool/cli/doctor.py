@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import click
@@ -23,6 +24,7 @@ drtool doctor
 drtool doctor --storage --json
 drtool doctor --to mongodb://standby/
 drtool doctor --print-roles backup
+drtool doctor --policy agent
 """
 )
 @click.option("--storage", is_flag=True, help="Run the conformance suite against the store (some 100 MB of traffic).")
@@ -37,17 +39,36 @@ drtool doctor --print-roles backup
     metavar="URI",
     help="Look only at what the account in URI may do of what restore --to URI does (${NAME} too).",
 )
-def command(context: Context, storage: bool, purpose: str | None, to: str | None) -> None:
+@click.option(
+    "--policy",
+    "role",
+    type=click.Choice(["agent", "maintenance"]),
+    help="Print what a backup host, or who cleans up, should be allowed to do (as IAM has it), and do nothing else.",
+)
+@click.option("--principal", "principals", multiple=True, metavar="ARN", help="For --policy: whom the bucket lets.")
+def command(
+    context: Context,
+    storage: bool,
+    purpose: str | None,
+    to: str | None,
+    role: str | None,
+    principals: tuple[str, ...],
+) -> None:
     """Find out whether a backup and a restore would work from here.
 
-    Looks at the configuration, keys, store, clock, repository, sources and tools, and at what the accounts may do. With
+    Looks at the configuration, keys, store, clock, repository, sources and tools, at what the accounts may do, and at
+    whether the repository could be destroyed with the credentials at hand, which it tries on a canary. With
     --storage it tries every guarantee that drtool rests on, on objects of its own, and says what is lost where the
     store lacks one.
     """
-    from drtool.operations.doctor import Verdict, examine, examine_storage, examine_target
+    from drtool.operations.doctor import examine, examine_storage, examine_target
+    from drtool.operations.findings import Verdict
 
     config = context.config()
     output = context.output
+    if role is not None:
+        _print_policy(config, output, role, principals)
+        return
     if purpose is not None:
         _print_roles(config, output, purpose)
         return
@@ -65,6 +86,14 @@ def command(context: Context, storage: bool, purpose: str | None, to: str | None
     output.result(checks={verdict.value: count for verdict, count in counts.items()})
     if counts[Verdict.FAILED]:
         raise ExaminationFailedError(f"{counts[Verdict.FAILED]} checks failed; they are listed above")
+
+
+def _print_policy(config: Config, output: Output, role: str, principals: tuple[str, ...]) -> None:
+    from drtool.operations.policies import policy_for
+
+    policy = policy_for(config.repository, role, principals)
+    output.result(policy=policy)
+    output.text(json.dumps(policy, indent=2))
 
 
 def _print_roles(config: Config, output: Output, purpose: str) -> None:

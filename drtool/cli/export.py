@@ -49,7 +49,7 @@ def command(
     """
     from drtool.operations.export import Export
     from drtool.operations.opening import source_like
-    from drtool.operations.runs import registered
+    from drtool.operations.runs import registered, require_still_there
 
     if (directory is None) == (archive is None):
         raise UsageError("name either a directory, or a file with --archive")
@@ -67,6 +67,7 @@ def command(
         origin = origin_of(snapshot.manifest, source_name)
         context.output.result(snapshot=snapshot.id, path=shown)
         stack.enter_context(registered(opened, "export", snapshot.manifest.job, reporter))
+        require_still_there(opened, snapshot)
         refresh_index(opened, reporter)
         export = Export(opened, snapshot, source_like(stack, origin, config.sources), only, reporter)
         stack.callback(export.close)

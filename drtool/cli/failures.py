@@ -16,6 +16,7 @@ from drtool.errors import DrtoolError, ExitCode, InterruptedRunError, UsageError
 #: What an interrupted command leaves, and what to do about it; the others leave nothing to act on.
 _INTERRUPTED = {
     "backup": InterruptedRunError.default_hint,
+    "copy": InterruptedRunError.default_hint,
     "restore": "What was written so far is in the target and marked as unfinished;"
     " the same command begins it anew and replaces it.",
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from drtool.cli.addresses import repository_settings
 from drtool.cli.command import Context, drtool_command
 from drtool.errors import ConfigError, RefusedError, UsageError
 
@@ -44,6 +45,7 @@ def command(
     everything and should leave this host. Writes a commented drtool.yaml where there is none.
     """
     from drtool.operations.init import init
+    from drtool.operations.object_lock import rule_of
     from drtool.operations.opening import storage_of
 
     settings, config_path, fresh = _settings(context, url, region, endpoint_url, profile)
@@ -55,7 +57,7 @@ def command(
         if fresh:
             stack.enter_context(_written_config(config_path, settings))
         storage = stack.enter_context(storage_of(settings, cancelled=context.stopping))
-        made = init(storage, agent_key=agent_key, identity=identity)
+        made = init(storage, agent_key=agent_key, identity=identity, rule=rule_of(settings))
     output = context.output
     output.result(
         repository=made.repository,
@@ -86,7 +88,7 @@ def _settings(
 
     named = context.options.config
     fields = {"url": url, "region": region, "endpoint_url": endpoint_url, "profile": profile}
-    given = None if url is None else _given({key: value for key, value in fields.items() if value is not None})
+    given = None if url is None else repository_settings(fields)
     try:
         path = find_config(named)
     except ConfigError:
@@ -103,20 +105,6 @@ def _settings(
             hint="Change it there, or name another configuration with --config.",
         )
     return settings, path.absolute(), False
-
-
-def _given(fields: dict[str, str]) -> RepositorySettings:
-    """The settings on the command line; a directory there belongs to the current one."""
-    from pydantic import ValidationError
-
-    from drtool.config.paths import DIRECTORY
-    from drtool.config.repository import RepositorySettings
-
-    try:
-        return RepositorySettings.model_validate(fields, context={DIRECTORY: Path.cwd()})
-    except ValidationError as error:
-        found = error.errors(include_input=False)[0]
-        raise UsageError(f"{found['loc'][0]}: {found['msg'].removeprefix('Value error, ')}") from None
 
 
 def _agent_key_path(settings: RepositorySettings, directory: Path) -> Path:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from drtool.cli.jsonlines import encode
 from drtool.cli.options import GlobalOptions
+from drtool.cli.tables import lay_out
 from drtool.errors import DrtoolError, ExitCode
 
+_GREEN, _BOLD, _PLAIN = "\x1b[32m", "\x1b[1m", "\x1b[0m"
 _RESERVED = {"type", "command", "ok", "exit_code", "error"}
 #: What could move a terminal's cursor or change its colours, should a name hold it; tabs and newlines may stay.
 _CONTROL = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
@@ -79,33 +82,16 @@ class Output:
 
     def ok(self, text: str) -> None:
         """A sentence for people that something is as it should be."""
-        line = f"✓ {printable(text)}"
-        if self._stream.isatty():
-            self._styled(lambda console: console.print(line, style="green", markup=False))
-        else:
-            self.text(line)  # unattended runs are spared importing rich
+        if not self.json:
+            self._write(self._styled(f"✓ {printable(text)}", _GREEN))
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> None:
         """A table for people; the columns named in `right` are aligned on the right. Cells are shown as text."""
-        aligned = set(right)
-
-        def render(console: Any) -> None:
-            from rich.table import Table
-            from rich.text import Text
-
-            table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-            for column in columns:
-                table.add_column(
-                    Text(column),
-                    justify="right" if column in aligned else "left",
-                    overflow="fold",
-                    no_wrap=not console.is_terminal,
-                )
-            for row in rows:
-                table.add_row(*(Text(printable(str(cell))) for cell in row))
-            console.print(table)
-
-        self._styled(render)
+        if self.json:
+            return
+        cells = [[printable(str(cell)).expandtabs() for cell in row] for row in rows]
+        head, body = lay_out(columns, cells, set(right), self._width())
+        self._write("\n".join([*(self._styled(line, _BOLD) for line in head), *body]))
 
     def finish(self, exit_code: ExitCode, error: dict[str, str] | None = None) -> None:
         """Print the final result line, once; `error` has ``kind``, ``message`` and ``hint``. For ``main`` only."""
@@ -117,17 +103,18 @@ class Output:
             line |= {"exit_code": int(exit_code), **self._fields}
             self._write(encode(line if error is None else {**line, "error": error}))
 
-    def _styled(self, render: Callable[[Any], None]) -> None:
-        if self.json:
-            return
-        from rich.console import Console
+    def _styled(self, line: str, style: str) -> str:
+        is_plain = not self._stream.isatty() or os.environ.get("TERM") in ("dumb", "unknown")
+        return line if is_plain or os.environ.get("NO_COLOR") else f"{style}{line}{_PLAIN}"
 
-        console = Console(file=self._stream, highlight=False)
-        if not console.is_terminal:
-            console.width = 10_000  # a program or a file has no margin: never wrap
-        with console.capture() as captured:
-            render(console)
-        self._write("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))
+    def _width(self) -> int | None:
+        """Of the terminal; None where there is none: a program or a file has no margin."""
+        if not self._stream.isatty():
+            return None
+        told = os.environ.get("COLUMNS", "")
+        return (
+            int(told) if told.isdecimal() and int(told) else os.get_terminal_size(self._stream.fileno()).columns or 80
+        )
 
     def _write(self, text: str) -> None:
         with self._lock:

@@ -77,7 +77,7 @@ def command(
     from drtool.operations.choosing import Chosen
     from drtool.operations.opening import source_like
     from drtool.operations.restore import Restore, expected_seconds, require_head
-    from drtool.operations.runs import registered
+    from drtool.operations.runs import registered, require_still_there
     from drtool.operations.wishing import Wish
 
     config = context.config()
@@ -85,7 +85,6 @@ def command(
     wish = Wish(expanded("--to", to), only, pairs("--rename", rename), users)
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(repository(context, reads_data=True))
-        is_new_here = not opened.state.heads()  # asked before `known`, which remembers what it sees
         found = known(context, opened)
         aim = Aim(at, before, timeline, source_name)
         recovery = find_recovery(context, stack, opened, found, name, aim)
@@ -93,10 +92,14 @@ def command(
         snapshot = chosen.snapshot
         if expect_head is not None:
             require_head(found.catalogue, snapshot, expect_head)
-        elif is_new_here:
-            reporter.warn("this host has not seen the repository before: that it is the newest state is unproven")
+        elif not opened.state.is_acquainted():
+            reporter.warn(
+                "this host has known the repository for less than a day: that it is the newest state is unproven"
+                " (compare --expect-head with the last report)"
+            )
         origin = origin_of(snapshot.manifest, source_name) if recovery is None else recovery.base.source
         stack.enter_context(registered(opened, "restore", snapshot.manifest.job, reporter))
+        require_still_there(opened, snapshot)
         refresh_index(opened, reporter)
         source = source_like(stack, origin, config.sources)
         budget = Budget.within(config.limits.memory, config.limits.readers)

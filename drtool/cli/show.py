@@ -31,22 +31,30 @@ def command(context: Context, name: str) -> None:
     import contextlib
 
     from drtool.operations.contents import Contents
+    from drtool.operations.retention.protecting import holding, protected
     from drtool.repository.reader import ChunkReader
 
     with repository(context) as opened:
         found = known(context, opened)
         chosen = found.choose(name)
         snapshot = chosen.snapshot
+        pins = protected(found, holding(opened)[0]).get(snapshot.id, ())
         refresh_index(opened, context.reporter())
         with contextlib.closing(ChunkReader(opened)) as reader:
             streams = Contents(reader, snapshot.manifest).streams()
         signer = opened.document.name_of(snapshot.signer)
     level = found.level(snapshot)
     suspect = found.is_suspect(snapshot)
+    reasons = [pin.reason for pin in pins]
     _report(context.output, chosen, level, signer, streams, suspect=suspect)
+    context.output.result(tags=list(snapshot.manifest.tags), protected=reasons)
     if chosen.distance is not None:
         context.output.text(f"taken {duration(chosen.distance.total_seconds())} before the time asked for")
     _show(context.output, snapshot, level, signer, suspect=suspect)
+    for reason in reasons:
+        context.output.text(f"protected    {reason}")
+    if snapshot.manifest.tags:
+        context.output.text(f"tags         {', '.join(snapshot.manifest.tags)}")
     _show_streams(context.output, streams)
 
 

@@ -22,13 +22,17 @@ def command(context: Context, job: str | None) -> None:
 
     Exits with 4 when something in the repository was tampered with or is damaged; the rest is listed all the same.
     """
+    from drtool.operations.retention.protecting import holding, protected
+
     with repository(context) as opened:
         found = known(context, opened)
+        pins, bad_pins = holding(opened)
     shown = [s for s in found.catalogue.snapshots if job is None or s.manifest.job == job]
     jobs = sorted({s.manifest.job for s in found.catalogue.snapshots})
     if job is not None and not shown and job not in context.config().jobs:
         raise UsageError(f"there is no job {job!r}", hint=f"There are snapshots of: {', '.join(jobs) or 'no job'}")
     output = context.output
+    kept_safe = protected(found, pins)
     rows = []
     for snapshot in shown:
         manifest, level = snapshot.manifest, found.level(snapshot)
@@ -47,7 +51,8 @@ def command(context: Context, job: str | None) -> None:
             bytes=manifest.statistics.bytes,
             stored_bytes=manifest.statistics.stored_bytes,
             records=manifest.statistics.records,
-            protected=False,
+            protected=snapshot.id in kept_safe,
+            tags=list(manifest.tags),
             head=snapshot.hash,
         )
         state = f"{level.level.label} {level.at[:16].replace('T', ' ')}" if level.at else level.level.label
@@ -62,18 +67,22 @@ def command(context: Context, job: str | None) -> None:
                 size(manifest.statistics.stored_bytes),
                 _verified(state, failed=level.last_failed, suspect=found.is_suspect(snapshot)),
                 level.proof if level.proof and not level.last_failed else "",
+                "protected" if snapshot.id in kept_safe else "",
             )
         )
     if rows:
-        columns = ("SNAPSHOT", "JOB", "INSTANT", "CONSISTENCY", "RECORDS", "SIZE", "STORED", "VERIFIED", "PROOF")
+        columns = ("SNAPSHOT", "JOB", "INSTANT", "CONSISTENCY", "RECORDS", "SIZE", "STORED", "VERIFIED", "PROOF", "")
         output.table(columns, rows, right=("RECORDS", "SIZE", "STORED"))
     else:
         output.text("no snapshots yet: take one with drtool backup")
-    if found.problems:
+    for problem in bad_pins:
+        context.reporter().warn(problem.message)
+    problems = [*found.problems, *bad_pins]
+    if problems:
         raise TamperedError(
-            f"{len(found.problems)} things in the repository are not as they should be (listed above);"
-            f" first: {found.problems[0].message}",
-            hint=found.problems[0].hint,
+            f"{len(problems)} things in the repository are not as they should be (listed above);"
+            f" first: {problems[0].message}",
+            hint=problems[0].hint,
         )
 
 

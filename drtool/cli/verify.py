@@ -13,6 +13,10 @@ from drtool.cli.units import counted, duration, size
 from drtool.errors import VerificationFailedError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from drtool.operations.contents import Problem
+    from drtool.operations.logcheck import LogChecked
     from drtool.operations.verify import Verification
 
 _SHOWN = 10
@@ -38,14 +42,17 @@ drtool verify --level readable --share 3/7
 def command(context: Context, names: tuple[str, ...], level: str, sample: str | None, share: str | None) -> None:
     """Raise snapshots to a level of verification, and record it.
 
-    All snapshots without an argument. listed and intact need the agent key only; readable and restored need the
-    identity. restored starts a private server, restores into it, and compares record by record. Exits with 4 when
-    something is wrong.
+    Without an argument all snapshots, and then the archived logs and whatever else the repository holds. listed and
+    intact need the agent key only; readable and restored need the identity. restored starts a private server, restores
+    into it, and compares record by record. Exits with 4 when something is wrong.
     """
     from drtool.operations.budget import Budget
+    from drtool.operations.contents import Problem
     from drtool.operations.inspecting import Sample
+    from drtool.operations.logcheck import LogCheck
     from drtool.operations.opening import source_like
     from drtool.operations.runs import registered
+    from drtool.operations.soundness import Soundness
     from drtool.operations.verify import Verifier, parse_level
     from drtool.repository.evidence import Level
 
@@ -53,12 +60,18 @@ def command(context: Context, names: tuple[str, ...], level: str, sample: str | 
     config = context.config()
     reporter = context.reporter()
     failed: list[str] = []
+    logs: list[Problem] = []
     with contextlib.ExitStack() as stack:
-        opened = stack.enter_context(repository(context, reads_data=wanted >= Level.READABLE))
-        found = known(context, opened)
-        snapshots = [found.choose(name).snapshot for name in names] or list(found.catalogue.snapshots)
+        opened = stack.enter_context(repository(context, reads_data=wanted >= Level.READABLE, from_store=True))
+        # Before snapshots are listed: of what is removed from then on nothing goes until this run has ended.
         stack.enter_context(registered(opened, "verify", "", reporter))
-        problems = [*found.problems, *refresh_index(opened, reporter)]
+        found = known(context, opened)
+        if not opened.state.is_acquainted():
+            reporter.warn(
+                "this host has known the repository for less than a day: that it is the newest state is unproven"
+            )
+        snapshots = [found.choose(name).snapshot for name in names] or list(found.catalogue.snapshots)
+        problems = [Problem.of(error) for error in (*found.problems, *refresh_index(opened, reporter))]
         budget = Budget.within(config.limits.memory, config.limits.readers)
         verifier = Verifier(opened, budget, reporter, lambda origin: source_like(stack, origin, config.sources))
         stack.callback(verifier.close)
@@ -67,16 +80,25 @@ def command(context: Context, names: tuple[str, ...], level: str, sample: str | 
             _show(context, outcome)
             if not outcome.ok:
                 failed.append(snapshot.id)
+        if not names:
+            problems += Soundness(opened).problems(wanted)
+            for log in LogCheck(opened, reporter).check(wanted, chosen_sample, config.sources):
+                _show_log(context, level, log)
+                logs += log.problems
+        _show_others(context, level, problems)
     context.output.result(verified=len(snapshots) - len(failed), failed=failed)
     if not snapshots:
         context.output.text("no snapshots to verify")
     if failed:
         raise VerificationFailedError(
             f"{len(failed)} of {len(snapshots)} snapshots failed: {', '.join(failed)}",
-            hint="The problems are listed above. Other snapshots may be whole: drtool snapshots.",
+            hint="The problems are listed above. drtool repair snapshots says what is lost, and what can be healed.",
         )
-    if problems:
-        raise VerificationFailedError(f"the snapshots are good, but: {problems[0].message}")
+    if problems or logs:
+        raise VerificationFailedError(
+            f"the snapshots are good, but: {[*problems, *logs][0].message}",
+            hint="drtool pitr status says which moments can be restored still." if logs and not problems else "",
+        )
 
 
 def _show(context: Context, outcome: Verification) -> None:
@@ -106,8 +128,45 @@ def _show(context: Context, outcome: Verification) -> None:
         )
         return
     output.text(f"✗ {outcome.snapshot.id}: not {outcome.level.label}; {figures}")
-    for problem in outcome.problems[:_SHOWN]:
+    _show_problems(context, outcome.problems)
+
+
+def _show_log(context: Context, level: str, log: LogChecked) -> None:
+    from dataclasses import asdict
+
+    context.output.line(
+        "verification",
+        snapshot=None,
+        log=log.source,
+        level=level,
+        ok=log.ok,
+        checked={"objects": log.segments + log.packs, "chunks": log.chunks, "bytes": log.size, "records": 0},
+        problems=[asdict(problem) for problem in log.problems],
+    )
+    figures = f"{counted(log.segments, 'segment')}, {counted(log.packs, 'pack')}"
+    figures += f", {size(log.size)} read" if log.size else ""
+    if log.ok:
+        context.output.ok(f"the archived log of {log.source}: {level}; {figures}")
+        return
+    context.output.text(f"✗ the archived log of {log.source}: not {level}; {figures}")
+    _show_problems(context, log.problems)
+
+
+def _show_others(context: Context, level: str, problems: Sequence[Problem]) -> None:
+    """What is wrong with the repository beside snapshots and logs, if something is."""
+    from dataclasses import asdict
+
+    if not problems:
+        return
+    found = [asdict(problem) for problem in problems]
+    context.output.line("verification", snapshot=None, level=level, ok=False, checked={}, problems=found)
+    context.output.text("✗ the repository:")
+    _show_problems(context, problems)
+
+
+def _show_problems(context: Context, problems: Sequence[Problem]) -> None:
+    for problem in problems[:_SHOWN]:
         stream = f" (stream {problem.stream})" if problem.stream else ""
-        output.text(f"    {problem.message}{stream}")
-    if len(outcome.problems) > _SHOWN:
-        output.text(f"    … and {len(outcome.problems) - _SHOWN} more; --json lists all")
+        context.output.text(f"    {problem.message}{stream}")
+    if len(problems) > _SHOWN:
+        context.output.text(f"    … and {len(problems) - _SHOWN} more; --json lists all")

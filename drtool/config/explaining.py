@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from drtool.config.document import Document
-from drtool.config.jobs import Job
-from drtool.config.limits import Limits
 from drtool.config.problems import KeyPath, Problem, nearest
-from drtool.config.repository import RepositorySettings
-from drtool.config.root import Config
-from drtool.config.sources import settings_model
+
+ModelAt = Callable[[KeyPath, Any], type[BaseModel] | None]
+"""The model of the mapping at a place of a file with this content, where it is one of ours."""
 
 _MESSAGES = {
     "missing": "is required",
@@ -36,37 +34,21 @@ _MESSAGES = {
 }
 
 
-def explain(error: ValidationError, document: Document) -> Iterator[Problem]:
+def explain(error: ValidationError, document: Document, model_at: ModelAt) -> Iterator[Problem]:
     """One problem for each finding."""
     for finding in error.errors(include_url=False, include_input=False):
         key = finding["loc"]
         shown = key if finding["type"] in ("missing", "source_type") else document.known_part(key)
-        yield Problem(document.line_of(key), shown, _message(finding, key, document))
+        yield Problem(document.line_of(key), shown, _message(finding, key, document, model_at))
 
 
-def _message(finding: ErrorDetails, key: KeyPath, document: Document) -> str:
+def _message(finding: ErrorDetails, key: KeyPath, document: Document, model_at: ModelAt) -> str:
     kind, context = finding["type"], finding.get("ctx", {})
     if kind == "extra_forbidden":
-        model = _model_at(key[:-1], document.content)
+        model = model_at(key[:-1], document.content)
         return "unknown key" + (nearest(str(key[-1]), model.model_fields) if model else "")
     if kind == "value_error":
         return str(context["error"])
     if kind in _MESSAGES:
         return _MESSAGES[kind].format(**context)
     return finding["msg"]
-
-
-def _model_at(key: KeyPath, content: Any) -> type[BaseModel] | None:
-    """The model of the mapping at `key`, where it is one of ours."""
-    match key:
-        case ():
-            return Config
-        case ("repository",):
-            return RepositorySettings
-        case ("limits",):
-            return Limits
-        case ("jobs", str()):
-            return Job
-        case ("sources", str(name)):
-            return settings_model(content["sources"][name]["type"])
-    return None

@@ -9,14 +9,20 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from drtool.config.copies import CopySettings
 from drtool.config.document import Document, parse
 from drtool.config.environment import expand
 from drtool.config.explaining import explain
+from drtool.config.jobs import Job
+from drtool.config.limits import Limits
 from drtool.config.paths import DIRECTORY
 from drtool.config.places import find_config
 from drtool.config.problems import KeyPath, Problem, dotted, nearest, refuse
+from drtool.config.repository import RepositorySettings
 from drtool.config.root import Config
+from drtool.config.rules import Rules
 from drtool.config.secrets import Secret
+from drtool.config.sources import settings_model
 from drtool.errors import ConfigError
 
 
@@ -56,8 +62,27 @@ def _validated(document: Document, directory: Path, problems: list[Problem]) -> 
         return Config.model_validate(document.content, context={DIRECTORY: directory})
     except ValidationError as error:
         already = {problem.key for problem in problems}
-        problems += (problem for problem in explain(error, document) if problem.key not in already)
+        problems += (problem for problem in explain(error, document, _model_at) if problem.key not in already)
         return None
+
+
+def _model_at(key: KeyPath, content: Any) -> type[BaseModel] | None:
+    match key:
+        case ():
+            return Config
+        case ("repository",):
+            return RepositorySettings
+        case ("repository", "copies", int()):
+            return CopySettings
+        case ("limits",):
+            return Limits
+        case ("jobs", str()):
+            return Job
+        case ("jobs", str(), "retention"):
+            return Rules
+        case ("sources", str(name)):
+            return settings_model(content["sources"][name]["type"])
+    return None
 
 
 def _unknown_sources(document: Document) -> list[Problem]:
@@ -85,6 +110,11 @@ def _with_named_secrets(config: Config) -> Config:
     )
 
 
-def _name_secrets(settings: BaseModel, key: KeyPath) -> Any:
-    named = {name: value.named(dotted((*key, name))) for name, value in settings if isinstance(value, Secret)}
-    return settings.model_copy(update=named)
+def _name_secrets(value: Any, key: KeyPath) -> Any:
+    if isinstance(value, Secret):
+        return value.named(dotted(key))
+    if isinstance(value, BaseModel):
+        return value.model_copy(update={name: _name_secrets(inner, (*key, name)) for name, inner in value})
+    if isinstance(value, tuple):
+        return tuple(_name_secrets(inner, (*key, number)) for number, inner in enumerate(value))
+    return value

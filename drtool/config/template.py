@@ -38,6 +38,11 @@ jobs:
     # A backup reads what changed since the last one, and this share of the rest, to check itself; every so many all.
     # check: 2%
     # full_every: 30
+    # Which snapshots drtool retention apply leaves: a policy (drtool retention list lists them), a file, or rules in
+    # place, such as {{daily: 14, weekly: 8, monthly: 12}}. The schedule (of cron) tells it how many to expect.
+    retention: standard
+    # schedule: "0 2 * * *"
+    # timezone: Europe/Berlin
 
 # How much of this host drtool may use.
 # limits:

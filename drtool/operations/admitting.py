@@ -18,5 +18,5 @@ def require_writer(repository: Repository, what: str) -> None:
     if repository.document.is_revoked(public):
         raise WrongKeyError(
             f"this host's agent key was revoked: nobody would accept {what} of it",
-            hint="Fetch a new agent key for this host.",
+            hint="The identity's owner makes another: drtool key add --agent NAME --out FILE",
         )

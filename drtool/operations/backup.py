@@ -31,6 +31,7 @@ def back_up(
     budget: Budget,
     reporter: Reporter,
     thoroughness: Thoroughness = _DEFAULT,
+    tags: tuple[str, ...] = (),
 ) -> BackupResult:
     """Read of the job's sources what changed since the last snapshot, at one instant each, and commit a snapshot.
 
@@ -50,11 +51,18 @@ def back_up(
             contextlib.closing(Before(repository, job, reporter)) as before,
             _writing(repository, budget) as writer,
         ):
+            run.keep_clear(writer.seen)
             pages = Pages(repository, writer, job, before.number + 1)
             tools = Tools(repository, writer, pages, before, thoroughness, budget, reporter)
             ground = footing(repository, before, writer.unusable)
+            if ground is not None and ground.lost:
+                before.lost = ground.lost
+                reporter.warn(
+                    f"{len(ground.lost):,} chunks of the last snapshot lie in no pack to rely on: their ranges are read"
+                    " again, and stored anew"
+                )
             reads = Gathering(tools, "" if ground is not None else NO_FOOTING).read_all(sources, probes)
-            result = commit(tools, run, reads, ground or {}, started)
+            result = commit(tools, run, reads, ground.packs if ground is not None else {}, started, tags)
         run.outcome = "committed"
     return result
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from drtool.errors import DrtoolError
 from drtool.operations.choosing import Chosen, choose
 from drtool.repository.chain import Catalogue, Snapshot, read_catalogue
-from drtool.repository.evidence import Level, Reached, reached
+from drtool.repository.evidence import Level, Reached, reached, read_evidence
 from drtool.repository.repository import Repository
 
 _NOTHING = Reached(Level.NONE, None, None, False)
@@ -45,6 +45,7 @@ class Known:
 
 def read_known(repository: Repository) -> Known:
     """Manifests and evidence, checked."""
-    catalogue = read_catalogue(repository)
-    levels, problems = reached(repository)
-    return Known(catalogue, levels, (*catalogue.problems, *problems))
+    stored = read_evidence(repository)
+    catalogue = read_catalogue(repository)  # after the evidence, since announcements are among what it reads
+    levels, problems = reached(repository, catalogue.removed_evidence, stored)
+    return Known(catalogue, levels, (*catalogue.problems, *problems, *repository.storage.hidden()))

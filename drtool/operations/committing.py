@@ -13,6 +13,7 @@ from drtool.errors import DrtoolError, MissingObjectError
 from drtool.operations.contents import weakest_proof
 from drtool.operations.gathering import Ranges, SourceRead
 from drtool.operations.inheriting import Before
+from drtool.operations.locking import lock_packs
 from drtool.operations.overlaying import is_overlay
 from drtool.operations.relying import packs_of
 from drtool.operations.rounds import Tools
@@ -73,9 +74,14 @@ class BackupResult:
 
 
 def commit(
-    tools: Tools, run: Run, reads: Sequence[SourceRead], ground: Mapping[bytes, int], started: float
+    tools: Tools,
+    run: Run,
+    reads: Sequence[SourceRead],
+    ground: Mapping[bytes, int],
+    started: float,
+    tags: tuple[str, ...] = (),
 ) -> BackupResult:
-    """Commit a snapshot of `reads`; `started` is when the run began, by the monotonic clock.
+    """Commit a snapshot of `reads` with `tags`; `started` is when the run began, by the monotonic clock.
 
     `ground` are the packs (with their sizes) of the last snapshot, for what is taken over from it.
     ``MissingObjectError`` where a pack that it needs is not there: nothing is committed then.
@@ -87,7 +93,8 @@ def commit(
     tools.pages.flush()
     inherited = ground if any(read.source.increments for read in reads) else {}
     packs = _require_packs(tools, {**inherited, **writer.packs}, streams, "the snapshot was not committed")
-    manifest = _manifest(tools, run, reads, streams, lists, started)
+    lock_packs(repository, packs)
+    manifest = _manifest(tools, run, reads, streams, lists, started, tags)
     # Before the commit, because a snapshot that this host does not know again is none to start from.
     repository.state.rely(before.job, manifest.snapshot, manifest.number, tools.pages.used, packs)
     hash_ = _put_manifest(repository, run, manifest)
@@ -105,6 +112,7 @@ def _manifest(
     streams: Sequence[StreamEntry],
     lists: tuple[tuple[bytes, int], ...],
     started: float,
+    tags: tuple[str, ...],
 ) -> Manifest:
     before, counts = tools.before, tools.writer.counts
     declared = [read.source.consistency for read in reads] + [entry.consistency for entry in streams]
@@ -141,6 +149,7 @@ def _manifest(
         requires=(OVERLAY,) if any(read.has_overlay for read in reads) else (),
         base=before.last.id if is_increment and before.last is not None else None,
         suspects=tuple(dict.fromkeys((*before.suspects, *_newly_suspect(before, reads)))),
+        tags=tags,
     )
 
 
@@ -194,8 +203,7 @@ def _require_packs(
     exact = packs_of(repository, tools.before.reader, streams, absent | tools.writer.unusable)
     if exact is not None and not any(sha256 in tools.writer.packs for sha256 in gone):
         return {**exact, **tools.writer.packs}
-    for sha256 in absent:
-        repository.cache.forget_pack(sha256)
+    repository.state.note_bad_packs(absent, ())
     which = pack_name(gone[0]) + (f" and {len(gone) - 1} more" if len(gone) > 1 else "")
     raise MissingObjectError(
         f"{which}, which this snapshot needs, is not there (or not whole): {outcome}",
@@ -204,8 +212,11 @@ def _require_packs(
 
 
 def _not_there(repository: Repository, packs: Iterable[tuple[bytes, int]]) -> list[bytes]:
-    """Those packs that the store does not list with their sizes. They were stored before it is asked."""
-    there = {info.name: info.size for info in repository.storage.list("packs/")}
+    """Those packs that the store does not list with their sizes. They were stored before it is asked.
+
+    What somebody hid can still be read, but nothing new is to rest on it.
+    """
+    there = {info.name: info.size for info in repository.storage.list("packs/") if info.is_latest}
     return [sha256 for sha256, size in packs if there.get(pack_name(sha256)) != size]
 
 

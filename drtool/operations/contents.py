@@ -12,7 +12,7 @@ from drtool.repository.cache import Location
 from drtool.repository.keyring import ChunkKind
 from drtool.repository.manifests import Manifest, StreamEntry, decode_streams
 from drtool.repository.packs import Row, pack_name
-from drtool.repository.pages import ChunkRef, Leaf, page_ids, walk
+from drtool.repository.pages import ChunkRef, Leaf, PageRef, page_ids, walk
 from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository
 from drtool.repository.wire import Cursor
@@ -73,18 +73,24 @@ class Contents:
             estimated_bytes=entry.bytes,
         )
 
-    def needs(self, entry: StreamEntry) -> Iterator[Need]:
-        """Everything that a stream needs: its definition, pages, bounds and records."""
-        return needs_of(self.reader, entry)
+    def needs(self, entry: StreamEntry, *, bounds: bool = True) -> Iterator[Need]:
+        """See `needs_of`."""
+        return needs_of(self.reader, entry, bounds=bounds)
 
 
-def needs_of(reader: ChunkReader, entry: StreamEntry) -> Iterator[Need]:
-    """Everything that a stream needs: its definition, pages, bounds and records."""
+def needs_of(reader: ChunkReader, entry: StreamEntry, *, bounds: bool = True) -> Iterator[Need]:
+    """Everything that a stream needs: its definition, pages, records and, for increments, the bounds of ranges."""
     yield Need(entry.definition, ChunkKind.PRIVATE, entry.definition_length)
-    for id_ in page_ids(entry.root, reader.get_page):
+    yield from needs_below(reader, entry.root, bounds=bounds)
+
+
+def needs_below(reader: ChunkReader, root: PageRef | None, *, bounds: bool = True) -> Iterator[Need]:
+    """Everything that a tree of pages needs."""
+    for id_ in page_ids(root, reader.get_page):
         yield Need(id_, ChunkKind.CATALOG, None)
-    for leaf in walk(entry.root, reader.get_page):
-        yield Need(leaf.bounds, ChunkKind.PRIVATE, leaf.bounds_length)
+    for leaf in walk(root, reader.get_page):
+        if bounds:
+            yield Need(leaf.bounds, ChunkKind.PRIVATE, leaf.bounds_length)
         for ref in leaf.chunks:
             yield Need(ref.id, ChunkKind.DATA, ref.length)
 
@@ -101,7 +107,7 @@ class Problem:
     @classmethod
     def of(cls, error: DrtoolError, *, object_: str = "", stream: str = "") -> Problem:
         """A problem from the error that shows it."""
-        return cls(error.kind, object_, stream, error.message)
+        return cls(error.kind, object_ or error.object, stream, error.message)
 
 
 @dataclass(slots=True)
@@ -133,34 +139,36 @@ class Listing:
         return sum(len(self.rows.get(pack, b"")) // _KEPT_BYTES for pack in packs)
 
 
-def list_needed(
-    repository: Repository,
-    contents: Contents,
-    entries: Sequence[StreamEntry] | None = None,
-    avoid: Collection[bytes] = (),
-    *,
-    keeps_rows: bool = False,
-) -> Listing:
-    """Is every object there, with its size, that these streams (all by default) need?
+class Lookup:
+    """Finds for each chunk needed a pack that is there. ``listing`` is what was found so far."""
 
-    Where a chunk lies in several packs, one is looked for that is there and not among those to `avoid`.
-    """
-    there = {info.name: info.size for info in repository.storage.list("packs/")}
-    listing = Listing()
+    def __init__(
+        self,
+        repository: Repository,
+        reader: ChunkReader,
+        avoid: Collection[bytes] = (),
+        *,
+        keeps_rows: bool = False,
+    ) -> None:
+        self.listing = Listing()
+        self._reader, self._avoid, self._keeps_rows = reader, avoid, keeps_rows
+        self._there = {info.name: info.size for info in repository.storage.list("packs/")}
 
-    def look_up(need: Need, stream: str) -> None:
+    def add(self, need: Need, stream: str) -> None:
+        """Look one up, which a stream needs."""
+        listing, there = self.listing, self._there
         listing.chunks += 1
         try:
-            locations = [one for one in contents.reader.locations(need.id) if need.fits(one)]
+            locations = [one for one in self._reader.locations(need.id) if need.fits(one)]
             if not locations:
                 raise DamagedObjectError(f"the index and a page disagree about chunk {need.id.hex()[:16]}")
         except DamagedObjectError as error:
             listing.problems.append(Problem.of(error, stream=stream))
             return
         present = [one for one in locations if there.get(pack_name(one.pack)) == one.pack_size]
-        one = ([one for one in present if one.pack not in avoid] or present or locations)[0]
+        one = ([one for one in present if one.pack not in self._avoid] or present or locations)[0]
         listing.packs[one.pack] = one.pack_size
-        if keeps_rows:
+        if self._keeps_rows:
             listing.keep(need, one)
         needed_by = listing.streams.setdefault(one.pack, [])
         if stream not in needed_by[-1:]:
@@ -168,9 +176,26 @@ def list_needed(
             if not present:
                 listing.problems.append(_absent(pack_name(one.pack), one.pack_size, there, stream))
 
+
+def list_needed(
+    repository: Repository,
+    contents: Contents,
+    entries: Sequence[StreamEntry] | None = None,
+    avoid: Collection[bytes] = (),
+    *,
+    keeps_rows: bool = False,
+    bounds: bool = True,
+) -> Listing:
+    """Is every object there, with its size, that these streams (all by default) need? `bounds` of ranges are needed for
+    increments only.
+
+    Where a chunk lies in several packs, one is looked for that is there and not among those to `avoid`.
+    """
+    lookup = Lookup(repository, contents.reader, avoid, keeps_rows=keeps_rows)
+    listing = lookup.listing
     try:
         for id_, length in contents.manifest.stream_chunks:
-            look_up(Need(id_, ChunkKind.CATALOG, length), "")
+            lookup.add(Need(id_, ChunkKind.CATALOG, length), "")
         if entries is None:
             entries = contents.streams()
             listing.problems += _contradictions(contents.manifest, entries)
@@ -180,8 +205,8 @@ def list_needed(
     for entry in entries:
         stream = f"{entry.source}/{entry.name}"
         try:
-            for need in contents.needs(entry):
-                look_up(need, stream)
+            for need in contents.needs(entry, bounds=bounds):
+                lookup.add(need, stream)
         except RepositoryError as error:
             listing.problems.append(Problem.of(error, stream=stream))
     return listing

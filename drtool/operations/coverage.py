@@ -85,7 +85,9 @@ class Coverage:
     ``NotKeptError`` leaves the coverage as it was."""
 
     def __init__(self, items: Sequence[Item], expand: Expand) -> None:
-        self._items = list(items)
+        self._items: list[Item] = []
+        for item in items:
+            _append(self._items, item)
         self._expand = expand
 
     @property
@@ -273,6 +275,11 @@ class Groups:
         return any(
             numbers and not isinstance(self._items[self.places[group]], Gap) for group, numbers in touched.items()
         )
+
+
+def gapped(chunks: PartList, numbers: Set[int]) -> Iterator[Item]:
+    """The chunks of a list, with gaps in the place of those that have these numbers."""
+    yield from _without(Stretch(chunks, 0, len(chunks)), numbers)
 
 
 def _first(item: Item) -> bytes:

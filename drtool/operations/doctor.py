@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from drtool.errors import DrtoolError, ObjectMissingError
+from drtool.operations.copy.examining import examine_copy
+from drtool.operations.findings import Finding, Verdict
+from drtool.operations.immutability import examine_immutability
+from drtool.operations.keys.standing import standing
 from drtool.operations.opening import open_source, repository_of, storage_of
 from drtool.repository.agent_key import AgentKey
 from drtool.repository.identity import Identity
@@ -32,29 +34,13 @@ _ELSEWHERE = "Mistyped, moved or not mounted? A new one is made with: drtool ini
 _Key = TypeVar("_Key", AgentKey, Identity)
 
 
-class Verdict(StrEnum):
-    """How a check ended."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found; ``hint`` says what to do about it, or what is lost."""
-
-    check: str
-    verdict: Verdict
-    message: str
-    hint: str = ""
-
-
 def examine(config: Config) -> Iterator[Finding]:
     """Configuration, keys, store, repository, sources, tools: a finding each."""
     yield Finding("configuration", Verdict.OK, f"{config.path} is valid")
     yield from _keys(config.repository)
     yield from _tried("storage", lambda: _place(config.repository))
+    for copy in config.repository.copies:
+        yield from _tried(f"copy {copy.url}", partial(examine_copy, config.repository, copy))
     for name in sorted(config.sources):
         yield from _tried(f"source {name}", partial(_source, config, name))
 
@@ -153,13 +139,21 @@ def _place(settings: RepositorySettings) -> Iterator[Finding]:
             return
     yield from _tried("repository", lambda: _repository(settings))
     yield from _tried("storage", lambda: _storage(settings))
+    yield from _tried("immutability", lambda: examine_immutability(settings))
 
 
 def _storage(settings: RepositorySettings) -> Iterator[Finding]:
     with storage_of(settings) as storage:
         found = storage.probe()
         yield Finding("storage", Verdict.OK, f"{storage.url} can be read and written")
-        if not found.create_only_put:
+        if not found.create_only_put and found.versions:
+            yield Finding(
+                "storage",
+                Verdict.WARNING,
+                "the store ignores create-only puts (If-None-Match), but keeps what is replaced",
+                "Nothing is lost, but drtool does not prune such a store, where two collectors could undo each other.",
+            )
+        elif not found.create_only_put:
             yield Finding(
                 "storage",
                 Verdict.FAILED,
@@ -184,6 +178,11 @@ def _repository(settings: RepositorySettings) -> Iterator[Finding]:
     with repository_of(settings) as repository:
         names = ", ".join(entry.name for entry in repository.document.recipients)
         yield Finding("repository", Verdict.OK, f"{repository.id[:8]} opens; recipients: {names}")
+        stand = standing(repository)
+        if stand.revoked:
+            hint = "Nothing that it signs counts. The identity's owner makes another: drtool key add --agent"
+            yield Finding("agent key", Verdict.FAILED, "this host's agent key was revoked", hint)
+        yield Finding("recovery", Verdict.OK, str(stand))
 
 
 def _source(config: Config, name: str) -> Iterator[Finding]:

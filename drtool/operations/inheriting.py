@@ -9,7 +9,7 @@ from drtool.errors import DrtoolError
 from drtool.operations.choosing import recency
 from drtool.operations.contents import Contents
 from drtool.operations.reporting import Reporter
-from drtool.repository.chain import Snapshot, read_catalogue
+from drtool.repository.chain import Catalogue, ChainKey, Snapshot, read_catalogue
 from drtool.repository.manifests import SourceEntry, StreamEntry
 from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository
@@ -31,30 +31,55 @@ class Thoroughness:
     check: float = CHECK
 
 
+@dataclass(frozen=True, slots=True)
+class ChainEnd:
+    """The last place of a chain that is taken: 0, None and None before its first snapshot. ``snapshot`` is None where
+    that one was removed."""
+
+    chain: ChainKey
+    number: int = 0
+    hash: str | None = None
+    snapshot: str | None = None
+
+
+def end_of_chain(repository: Repository, catalogue: Catalogue, job: str) -> ChainEnd:
+    """Where this signer's chain of a job ends, as the store, this host's memory and the removals say together."""
+    chain = (repository.id, repository.signer.public.hex(), job)
+    end = ChainEnd(chain)
+    head = catalogue.heads().get(chain)
+    remembered = next((h for h in repository.state.heads() if (h.origin, h.signer, h.job) == chain), None)
+    if head is not None:
+        end = ChainEnd(chain, head.manifest.number, head.hash, head.id)
+    if remembered is not None and remembered.number > end.number:
+        # Going on from what this host knows keeps the gap visible for ever.
+        end = ChainEnd(chain, remembered.number, remembered.hash, remembered.snapshot)
+    gone = max((number for key, number in catalogue.removed if key == chain), default=0)
+    if gone > end.number:
+        # Retention removed this host's last one: its number is not to be used again.
+        end = ChainEnd(chain, gone, catalogue.removed[chain, gone])
+    return end
+
+
 class Before:
     """The job's last snapshot as the next one sees it.
 
     ``number``, ``hash`` and ``snapshot`` are its place in this signer's chain (0, None, None before the first).
-    ``last`` is the job's newest snapshot, whoever signed it.
+    ``last`` is the job's newest snapshot, whoever signed it. ``lost`` are chunks of it (of any kind) that no pack holds
+    which could be relied on; the caller says which.
     """
 
     def __init__(self, repository: Repository, job: str, reporter: Reporter) -> None:
         self.job = job
+        self.lost: frozenset[bytes] = frozenset()
         self._state = repository.state
         self._missed = repository.state.missed(job)
         self.reader = ChunkReader(repository)
         catalogue = read_catalogue(repository)
         for problem in catalogue.problems:
             reporter.warn(f"the repository is not as it should be: {problem.message}")
-        chain = (repository.id, repository.signer.public.hex(), job)
-        head = catalogue.heads().get(chain)
-        remembered = next((h for h in repository.state.heads() if (h.origin, h.signer, h.job) == chain), None)
-        self.number, self.hash, self.snapshot = 0, None, None
-        if head is not None:
-            self.number, self.hash, self.snapshot = head.manifest.number, head.hash, head.id
-        if remembered is not None and remembered.number > self.number:
-            # Going on from what this host knows keeps the gap visible for ever.
-            self.number, self.hash, self.snapshot = remembered.number, remembered.hash, remembered.snapshot
+        place = end_of_chain(repository, catalogue, job)
+        self.number, self.hash, self.snapshot = place.number, place.hash, place.snapshot
+        head = catalogue.heads().get(place.chain)
         self.last = max((s for s in catalogue.snapshots if s.manifest.job == job), key=recency, default=None)
         self._chain = [s for s in catalogue.snapshots if head is not None and s.chain == head.chain]
         self.suspects = self._suspects_of(head)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drtool.errors import RefusedError, StorageError
+from drtool.repository.erasing import erase
+from drtool.repository.locks import LockRule
 from drtool.repository.repository import create
 from drtool.repository.trust import REPOSITORY_NAME, keys_name
 from drtool.storage.base import Storage
@@ -25,8 +27,10 @@ class Initialised:
     identity: Path
 
 
-def init(storage: Storage, *, agent_key: Path, identity: Path) -> Initialised:
+def init(storage: Storage, *, agent_key: Path, identity: Path, rule: LockRule | None = None) -> Initialised:
     """Make a repository in `storage` and write its keys, each readable by this user alone.
+
+    `rule` locks all that is put there; ``UnsafeStorageError`` where the store cannot lock.
 
     Nothing is made where one of the files exists already; a key file that cannot be written is an error before
     anything was stored.
@@ -44,7 +48,7 @@ def init(storage: Storage, *, agent_key: Path, identity: Path) -> Initialised:
         _remove(agent_key, identity)
         raise StorageError(f"cannot write {error.filename}: {error.strerror}") from error
     try:
-        created = create(storage, socket.gethostname())
+        created = create(storage, socket.gethostname(), rule)
     except BaseException:
         _remove(agent_key, identity)
         raise
@@ -54,8 +58,8 @@ def init(storage: Storage, *, agent_key: Path, identity: Path) -> Initialised:
         _write(agent_key, created.agent_key.to_text())
     except OSError as error:
         with contextlib.suppress(StorageError):  # without its keys nobody could ever use it
-            storage.delete(REPOSITORY_NAME)
-            storage.delete(keys_name(created.identity.recipient))
+            erase(storage, REPOSITORY_NAME)
+            erase(storage, keys_name(created.identity.recipient))
         agent_key.unlink()
         identity.unlink()
         raise StorageError(f"the keys could not be saved, so nothing was made: {error.strerror}") from error

@@ -28,6 +28,15 @@ def capture_lock(directory: Path, source: str) -> Iterator[None]:
 
 
 @contextmanager
+def copy_lock(directory: Path) -> Iterator[None]:
+    """Hold the lock on copying to a repository, whose local state is in `directory`; ``LockedError`` while another
+    process does."""
+    hint = "Wait for it: it copies everything that is missing there. If it hangs, end it: what it sent is reused."
+    with _held(directory, "copy.lock", "snapshots are being copied there", hint):
+        yield
+
+
+@contextmanager
 def _held(directory: Path, name: str, doing: str, hint: str) -> Iterator[None]:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = directory / name

@@ -6,12 +6,12 @@ key of a leaf, which is used without its bounds, by a keyed hash.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from blake3 import blake3
 
 from drtool.operations.collecting import PartList
-from drtool.operations.coverage import Coverage, KeptLeaf, NotKeptError
+from drtool.operations.coverage import Coverage, Item, KeptLeaf, NotKeptError, gapped
 from drtool.repository.chunks import chunk_id
 from drtool.repository.keyring import ChunkKind
 from drtool.repository.pages import BuiltPage, Leaf, PageBuilder, PageRef, decode_bounds, decode_page, leaf_refs
@@ -70,6 +70,21 @@ class Pages:
         for ref, bound in zip(page.chunks, bounds, strict=True):
             chunks.add(ref.id, ref.length, Chunk(b"", ref.records, bound.first, bound.last))
         return chunks
+
+    def without(self, leaves: Sequence[KeptLeaf], lost: Container[bytes]) -> Coverage:
+        """What is kept of these leaves, with gaps for chunks that are lost. Leaves that are lost themselves, or their
+        bounds, are taken apart, so that they are stored anew. ``NotKeptError`` as for `expand`."""
+        items: list[Item] = []
+        for leaf in leaves:
+            page = decode_page(self._kept(leaf.ref.id).data)
+            if not isinstance(page, Leaf):
+                raise self._damaged(leaf.ref.id)
+            numbers = {number for number, chunk in enumerate(page.chunks) if chunk.id in lost}
+            if numbers or leaf.ref.id in lost or page.bounds in lost:
+                items += gapped(self.expand(leaf), numbers)
+            else:
+                items.append(leaf)
+        return Coverage(items, self.expand)
 
     def build(self, coverage: Coverage) -> PageRef | None:
         """Store the pages of a stream; its root."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,9 @@ from drtool.storage.locate import open_storage
 
 if TYPE_CHECKING:
     from drtool.config.repository import RepositorySettings
+    from drtool.config.store import StoreSettings
     from drtool.sources.base import Source
+    from drtool.sources.cutting import Record
 
 
 _MAINTAINER = (
@@ -30,7 +32,7 @@ _MAINTAINER = (
 
 
 @contextmanager
-def storage_of(settings: RepositorySettings, *, cancelled: threading.Event | None = None) -> Iterator[Storage]:
+def storage_of(settings: StoreSettings, *, cancelled: threading.Event | None = None) -> Iterator[Storage]:
     """The storage that the configuration names. Setting `cancelled` ends every wait for it, in whichever thread."""
     storage = open_storage(
         settings.url,
@@ -48,14 +50,19 @@ def storage_of(settings: RepositorySettings, *, cancelled: threading.Event | Non
 
 @contextmanager
 def repository_of(
-    settings: RepositorySettings, *, reads_data: bool = False, cancelled: threading.Event | None = None
+    settings: RepositorySettings,
+    *,
+    reads_data: bool = False,
+    from_store: bool = False,
+    cancelled: threading.Event | None = None,
 ) -> Iterator[Repository]:
-    """The repository that the configuration names; `cancelled` as for `storage_of`.
+    """The repository that the configuration names; `cancelled` as for `storage_of`, `from_store` as for
+    ``Repository.open``.
 
     The identity is fetched only where data is read (`reads_data`) or there is no agent key: it may be on a medium
     that is seldom there.
     """
-    agent = _agent_key(settings.agent_key)
+    agent = agent_key_of(settings.agent_key)
     identity = _identity(settings.identity) if reads_data or agent is None else None
     if agent is None and identity is None:
         raise ConfigError(
@@ -74,6 +81,7 @@ def repository_of(
             identity=identity,
             state_dir=settings.state_dir,
             cache_dir=settings.cache_dir,
+            from_store=from_store,
         )
         try:
             yield repository
@@ -121,6 +129,17 @@ def open_source(name: str, settings: SourceSettings) -> Source:
     )
 
 
+def records_of(type_: str) -> Callable[[bytes], Iterator[Record]]:
+    """What takes the chunks of sources of a type apart. ``ConfigError`` where nothing installed knows them."""
+    for entry in entry_points(group=ENTRY_POINTS, name=type_):
+        factory: type[Source] = entry.load()
+        return factory.records
+    raise ConfigError(
+        f"nothing installed reads sources of type {type_}",
+        hint="Install what brings that type of source, then run the command again.",
+    )
+
+
 def source_like(stack: ExitStack, origin: SourceEntry, configured: Mapping[str, SourceSettings]) -> Source:
     """The configured source that a snapshot's `origin` was read from; closed with `stack`."""
     settings = configured.get(origin.name)
@@ -149,7 +168,8 @@ def sources_of(settings: Mapping[str, SourceSettings]) -> Iterator[list[Source]]
             source.close()
 
 
-def _agent_key(secret: Secret | None) -> AgentKey | None:
+def agent_key_of(secret: Secret | None) -> AgentKey | None:
+    """The agent key that the configuration names, if it names one; ``KeyFileError`` where it is none."""
     return None if secret is None else AgentKey.from_text(_key_text(secret), _origin(secret))
 
 

@@ -48,7 +48,7 @@ def require_fitting(
 
 def require_all(repository: Repository, contents: Contents, entries: Sequence[StreamEntry], operation: str) -> None:
     """``MissingObjectError`` unless every object that these streams need is there. `operation` is what needs them."""
-    problems = list_needed(repository, contents, entries).problems
+    problems = list_needed(repository, contents, entries, bounds=False).problems
     if not problems:
         return
     first = problems[0]
@@ -56,5 +56,6 @@ def require_all(repository: Repository, contents: Contents, entries: Sequence[St
     more = f"; and {len(problems) - 1} more" if len(problems) > 1 else ""
     raise MissingObjectError(
         f"the repository lacks something that this {operation} needs: {first.message}{stream}{more}",
-        hint="Nothing was written. drtool verify --level listed shows them all; try another snapshot.",
+        hint="Nothing was written. drtool repair snapshots says which streams of which snapshots are whole;"
+        " they can be restored with --only.",
     )

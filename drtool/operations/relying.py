@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from drtool.errors import RepositoryError
 from drtool.operations.contents import needs_of
@@ -13,10 +14,21 @@ from drtool.repository.repository import Repository
 
 #: Why all is read where `footing` finds nothing.
 NO_FOOTING = "this host does not know, or may not rely on, all that the last snapshot needs"
+#: Of how many lost chunks the ranges are read again one by one; with more of them everything is.
+MOST_LOST = 100_000
 
 
-def footing(repository: Repository, before: Before, unusable: Collection[bytes]) -> dict[bytes, int] | None:
-    """The packs, with their sizes, that the last snapshot needs, if all of them can be relied on; else None.
+@dataclass(frozen=True, slots=True)
+class Footing:
+    """The packs, with their sizes, that a snapshot needs and that can be relied on; and the chunks that lie in none of
+    them: what they stand for is to be read again."""
+
+    packs: Mapping[bytes, int]
+    lost: frozenset[bytes] = frozenset()
+
+
+def footing(repository: Repository, before: Before, unusable: Collection[bytes]) -> Footing | None:
+    """What the last snapshot stands on; None where that is not known, or too much of it is lost.
 
     What this host noted at its commit may hold more than it needs, and grows from increment to increment; where some of
     it is gone or not to be relied on, it is looked up chunk by chunk.
@@ -28,8 +40,8 @@ def footing(repository: Repository, before: Before, unusable: Collection[bytes])
         return None
     indexed = repository.cache.packs_indexed_by(repository.signer.public)
     if all(pack not in unusable and (pack, size) in indexed for pack, size in noted.items()):
-        return noted
-    return packs_of(repository, before.reader, before.entries, unusable)
+        return Footing(noted)
+    return _look_up(repository, before.reader, before.entries, unusable)
 
 
 def packs_of(
@@ -39,16 +51,31 @@ def packs_of(
 
     Only what this signer indexed itself counts, as for a chunk that is written again.
     """
+    found = _look_up(repository, reader, entries, unusable, most=0)
+    return None if found is None else {**found.packs}
+
+
+def _look_up(
+    repository: Repository,
+    reader: ChunkReader,
+    entries: Iterable[StreamEntry],
+    unusable: Collection[bytes],
+    most: int = MOST_LOST,
+) -> Footing | None:
     mine = repository.signer.public
     packs: dict[bytes, int] = {}
+    lost: set[bytes] = set()
     try:
         for entry in entries:
             for need in needs_of(reader, entry):
                 places = (place for place in repository.cache.locations(need.id) if need.fits(place))
                 place = next((p for p in places if p.indexed_by == mine and p.pack not in unusable), None)
                 if place is None:
-                    return None
-                packs[place.pack] = place.pack_size
+                    lost.add(need.id)
+                    if len(lost) > most:
+                        return None
+                else:
+                    packs[place.pack] = place.pack_size
     except RepositoryError:
         return None  # a page of it cannot be read: nothing to rely on
-    return packs
+    return Footing(packs, frozenset(lost))

@@ -21,6 +21,7 @@ from drtool.operations.coverage import Coverage, Gap, Groups, NotKeptError, Part
 from drtool.operations.inheriting import Before, Thoroughness, untold
 from drtool.operations.keeping import Pages
 from drtool.operations.reading import Intake, Taken, Unit
+from drtool.operations.relying import NO_FOOTING
 from drtool.operations.reporting import Reporter
 from drtool.repository.keyring import ChunkKind
 from drtool.repository.repository import Repository
@@ -73,7 +74,7 @@ class Rounds:
     def __init__(self, source: Source, probe: Probe, tools: Tools, full_because: str) -> None:
         self.source, self.probe = source, probe
         self.full_because = full_because
-        self.nothing_kept = "no range of the last snapshot is unchanged"
+        self.nothing_kept = NO_FOOTING if tools.before.lost else "no range of the last snapshot is unchanged"
         self.missed = tools.before.missed(source.name)
         self.tally = Tally()
         self.tracked: dict[tuple[str, str], Tracked] = {}
@@ -193,6 +194,8 @@ class Rounds:
         entry = None if self.full_because or self._pace.rounds else self._tools.before.stream(self.source.name, stream)
         try:
             leaves = self._tools.pages.leaves(entry.root) if entry is not None else None
+            if leaves and self._tools.before.lost:
+                return self._tools.pages.without(leaves, self._tools.before.lost)
         except NotKeptError as error:
             self._warn_of_state(f"{error.message}; {stream.name} is read whole")
             leaves = None

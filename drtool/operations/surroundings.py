@@ -36,15 +36,28 @@ class Surroundings:
     def index_of(self, packs: Iterable[bytes]) -> Iterator[Problem]:
         """The index objects that these packs are found by and that are not what their names say.
 
-        A host that has read them before would not notice; one that comes new could not find the chunks.
+        A host that has read them before would not notice; one that comes new could not find the chunks. What is gone
+        since the index was read is missing only if nothing else describes those packs: pruning merges index objects.
         """
-        names = sorted({name for pack in packs for name in self._repository.cache.objects_with(pack)})
-        for name, data in self._repository.fetch(name for name in names if name not in self._index):
-            self._index[name] = _index_problem(name, data)
+        by_pack = {pack: self._repository.cache.objects_with(pack) for pack in packs}
+        names = sorted({name for names in by_pack.values() for name in names})
+        there = {info.name for info in self._repository.storage.list("index/")}
+        for name, data in self._repository.fetch(name for name in names if name in there and name not in self._index):
+            if data is None:
+                there.discard(name)
+            else:
+                self._index[name] = _index_problem(name, data)
         for name in names:
-            problem = self._index[name]
+            problem = self._index.get(name)
             if problem is not None:
                 yield problem
+        hit = {pack: gone for pack, names in by_pack.items() if (gone := [n for n in names if n not in there])}
+        if hit:
+            self._repository.refresh_index()
+            left = [pack for pack in hit if self._repository.cache.objects_with(pack)]
+            for name in sorted({name for pack in hit.keys() - set(left) for name in hit[pack]}):
+                yield Problem("missing-object", name, "", f"{name} is missing")
+            yield from self.index_of(left)
 
     def _look_at_keys(self) -> Iterator[Problem]:
         document = self._repository.document
@@ -59,11 +72,9 @@ class Surroundings:
                 yield Problem.of(error, object_=name)
 
 
-def _index_problem(name: str, data: bytes | DrtoolError | None) -> Problem | None:
+def _index_problem(name: str, data: bytes | DrtoolError) -> Problem | None:
     if isinstance(data, DrtoolError):
         return Problem.of(data, object_=name)
-    if data is None:
-        return Problem("missing-object", name, "", f"{name} is missing")
     if index_name(data) != name:
         return Problem("damaged-object", name, "", f"{name} does not have its checksum: it was altered")
     return None

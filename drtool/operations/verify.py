@@ -13,6 +13,7 @@ from drtool import __version__
 from drtool.errors import DamagedObjectError, IncompleteRestoreError, RepositoryError, UsageError, WrongKeyError
 from drtool.operations.budget import Budget
 from drtool.operations.contents import Contents, Listing, Problem, list_needed
+from drtool.operations.distrusting import distrust
 from drtool.operations.inspecting import Sample, inspect_packs, streams_with
 from drtool.operations.reporting import Reporter
 from drtool.operations.surroundings import Surroundings
@@ -20,13 +21,12 @@ from drtool.operations.trial import try_restore
 from drtool.repository import evidence
 from drtool.repository.chain import Snapshot
 from drtool.repository.evidence import Evidence, Level
-from drtool.repository.manifests import SourceEntry, new_id
+from drtool.repository.manifests import SourceEntry
+from drtool.repository.packs import pack_name
 from drtool.repository.primitives import SigningKey
 from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository
 from drtool.repository.sealed import Kind
-from drtool.repository.trust import utc_now
-from drtool.repository.wire import encode_json
 from drtool.sources.base import Source
 
 
@@ -56,6 +56,10 @@ class Verification:
     def ok(self) -> bool:
         """Was nothing found?"""
         return not self.problems
+
+
+#: What other snapshots need and this one may not.
+_OF_ONE_SNAPSHOT = ("packs/", "snapshots/")
 
 
 class Verifier:
@@ -98,8 +102,11 @@ class Verifier:
         if level >= Level.INTACT:
             verification.problems += self._surroundings.index_of(listing.packs)
             broken = self._inspect(verification, contents, listing, sample)
+        hidden = self._hidden(snapshot, listing)
         if level >= Level.RESTORED and verification.ok:
             self._try(verification, contents)
+        # What is missing is seen by listing it, and again by reading it.
+        verification.problems = list(dict.fromkeys([*verification.problems, *hidden]))
         verification.seconds = time.monotonic() - started
         evidence_id = self._record(verification, signer)
         unknown = [sha256 for sha256 in broken if sha256 not in self._surroundings.unreliable]
@@ -112,7 +119,7 @@ class Verifier:
         self._reader.close()
 
     def _signer(self, level: Level) -> SigningKey:
-        if level < Level.READABLE:
+        if level < Level.READABLE and self._repository.may_sign(Kind.EVIDENCE):
             return self._repository.signer
         if self._repository.verifier is None:
             raise WrongKeyError(
@@ -120,6 +127,15 @@ class Verifier:
                 hint="Name it as repository.identity in the configuration of the host that verifies.",
             )
         return self._repository.verifier
+
+    def _hidden(self, snapshot: Snapshot, listing: Listing) -> list[Problem]:
+        """What was deleted or replaced and is read from an older version, of all that this snapshot rests on.
+
+        No reason not to try a restore: it works all the same.
+        """
+        needed = {snapshot.manifest.name, *map(pack_name, listing.packs)}
+        found = self._repository.storage.hidden()
+        return [Problem.of(e) for e in found if e.object in needed or not e.object.startswith(_OF_ONE_SNAPSHOT)]
 
     def _inspect(self, verification: Verification, contents: Contents, listing: Listing, sample: Sample) -> list[bytes]:
         """Read the packs of the sample; those that are not to be relied on."""
@@ -164,18 +180,8 @@ class Verifier:
 
     def _distrust(self, packs: Sequence[bytes], evidence_id: str) -> None:
         """Writers are not to rely on these packs any more; the next backup then stores their chunks anew."""
-        id_ = new_id()
-        name = f"distrust/{id_}"
-        fields = {
-            "format": 1,
-            "distrust": id_,
-            "packs": [sha256.hex() for sha256 in packs],
-            "reason": "verification found them missing, altered, or with chunks that do not open",
-            "at": utc_now(),
-            "evidence": evidence_id,
-        }
-        sealed = self._repository.seal(Kind.DISTRUST, name, encode_json(fields), self._repository.verifier)
-        self._repository.storage.put(name, sealed, if_absent=True)
+        reason = "verification found them missing, altered, or with chunks that do not open"
+        distrust(self._repository, packs, reason, self._repository.verifier, evidence_id)
         self._surroundings.unreliable.update(packs)
 
     def _try(self, verification: Verification, contents: Contents) -> None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from drtool.errors import FormatVersionError, KeyFileError
+from drtool.repository.identity import Identity
 from drtool.repository.keyring import Keyring
-from drtool.repository.primitives import KEY_BYTES, SigningKey
+from drtool.repository.primitives import KEY_BYTES, SigningKey, derive
 
 ID_BYTES = 16
 
@@ -27,6 +28,11 @@ class AgentKey:
     def signing_key(self) -> SigningKey:
         """Signs what this host writes."""
         return SigningKey(self.seed)
+
+    @cached_property
+    def ring_opener(self) -> Identity:
+        """Opens the key ring that the root seals to this host after a rotation. No data is sealed to it."""
+        return Identity(derive(self.seed, "drtool/1/agent/ring"), self.root)
 
     def to_text(self) -> str:
         """The text of an agent key file (JSON)."""

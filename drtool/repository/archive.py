@@ -19,6 +19,7 @@ from drtool.errors import (
     WrongKeyError,
 )
 from drtool.repository.chain import follow_removals, holes
+from drtool.repository.going import going
 from drtool.repository.manifests import object_hash
 from drtool.repository.repository import Repository
 from drtool.repository.sealed import Kind
@@ -120,13 +121,20 @@ def read_archive(repository: Repository, source: str) -> Archive:
     sid = source_id(repository.keyring, source)
     problems: list[DrtoolError] = []
     lost: list[str] = []
-    names = (info.name for info in repository.storage.list(f"{OPLOG}{sid}/"))
-    found = list(_read(repository, names, problems, lost=lost))
+    # Before the listing: what another process of this host archives meanwhile is not missed.
+    heads = repository.state.heads()
+    found = list(_read(repository, repository.listing(f"{OPLOG}{sid}/"), problems, lost))
     removed = _removed(repository, problems)
+    places = ((one, (one.segment.timeline, one.segment.number)) for one in found)
+    told = {one.segment.name for one, place in places if one.hash in removed.get(place, ())}
+    leaving = going(repository, f"{OPLOG}{sid}/", told)
+    found = [one for one in found if one.segment.name not in leaving]
     remembered = {
         (head.origin, head.signer, head.job.rpartition("/")[2]): head
-        for head in repository.state.heads()
+        for head in heads
         if head.job.startswith(f"{OPLOG}{sid}/")
+        # What comes after the place where a revocation ends a chain is not missed.
+        and repository.document.accepts(bytes.fromhex(head.signer), head.job, head.number, head.hash)
     }
     chains: dict[Chain, list[Archived]] = defaultdict(list)
     for one in found:
@@ -180,7 +188,7 @@ def read_ends(repository: Repository, source: str) -> Ends:
     newest: list[Archived] = []
     for names in by_timeline.values():
         names.sort(key=lambda name: name.rpartition("-")[2], reverse=True)
-        newest += _first(_read(repository, names, [], at_once=1))
+        newest += _first(_read(repository, _fetched(repository, names, 1), [], []))
     if not newest:
         return Ends(None)
     last = max(newest, key=recency)
@@ -213,7 +221,7 @@ def _own(repository: Repository, last: Archived, names: Sequence[str]) -> tuple[
     elif remembered:
         found = []
     else:  # this host has no memory, or has never written here
-        found = _first(one for one in _read(repository, names, [], at_once=16) if one.chain == chain)
+        found = _first(one for one in _read(repository, _fetched(repository, names, 16), [], []) if one.chain == chain)
     if found and found[0].segment.number > number:
         return found[0].segment.number, found[0].hash
     return number, hash_
@@ -225,32 +233,33 @@ def _first(found: Iterable[Archived]) -> list[Archived]:
 
 def _read(
     repository: Repository,
-    names: Iterable[str],
+    objects: Iterable[tuple[str, bytes | DrtoolError | None]],
     problems: list[DrtoolError],
-    *,
-    at_once: int | None = None,
-    lost: list[str] | None = None,
+    lost: list[str],
 ) -> Iterator[Archived]:
-    """The segments of these names, in order, that can be read; the errors of the others, and their names in `lost`,
-    unless they never counted."""
-    gone = [] if lost is None else lost
-    listed = list(names)
-    size = at_once or max(1, len(listed))
-    for start in range(0, len(listed), size):
-        for name, data in repository.fetch(listed[start : start + size]):
-            if isinstance(data, DrtoolError):
-                problems.append(data)
-                gone.append(name)
-                continue
-            if data is None:
-                continue
-            try:
-                yield open_segment(repository, name, data)
-            except UnknownSignerError as error:
-                problems.append(error)
-            except (DamagedObjectError, TamperedError, WrongKeyError) as error:
-                problems.append(error)
-                gone.append(name)
+    """The segments among these objects, in order, that can be read; the errors of the others, and their names in
+    `lost`, unless they never counted."""
+    for name, data in objects:
+        if isinstance(data, DrtoolError):
+            problems.append(data)
+            lost.append(name)
+            continue
+        if data is None:
+            continue
+        try:
+            yield open_segment(repository, name, data)
+        except UnknownSignerError as error:
+            problems.append(error.about(name))
+        except (DamagedObjectError, TamperedError, WrongKeyError) as error:
+            problems.append(error.about(name))
+            lost.append(name)
+
+
+def _fetched(
+    repository: Repository, names: Sequence[str], at_once: int
+) -> Iterator[tuple[str, bytes | DrtoolError | None]]:
+    for start in range(0, len(names), at_once):
+        yield from repository.fetch(names[start : start + at_once])
 
 
 def _parsed(names: Iterable[str]) -> Iterator[SegmentName]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from drtool.errors import (
@@ -17,6 +18,9 @@ from drtool.errors import (
     TamperedError,
     WrongKeyError,
 )
+from drtool.repository.contradicted import contradicted
+from drtool.repository.going import going
+from drtool.repository.linked import LINKED, REMOVALS, Link, check_links
 from drtool.repository.manifests import SNAPSHOTS, Manifest, object_hash
 from drtool.repository.repository import FETCHERS, Repository
 from drtool.repository.sealed import Kind
@@ -54,12 +58,19 @@ class Snapshot:
         return Head(*self.chain, self.manifest.number, self.hash, self.id)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Catalogue:
-    """All snapshots, oldest first, and what is wrong with them: an error for each object or chain."""
+    """All snapshots, oldest first, and what is wrong with them: an error for each object or chain.
+
+    ``removed_evidence`` are the hashes of evidence whose removal was announced, ``removed`` those of snapshots, by
+    chain and number. ``troubled`` are the chains that something is wrong with.
+    """
 
     snapshots: tuple[Snapshot, ...]
     problems: tuple[DrtoolError, ...]
+    removed_evidence: frozenset[str] = frozenset()
+    removed: Removed = field(default_factory=dict)
+    troubled: frozenset[ChainKey] = frozenset()
 
     def heads(self) -> dict[ChainKey, Snapshot]:
         """The newest snapshot of each chain."""
@@ -67,9 +78,13 @@ class Catalogue:
 
     def suspects(self) -> frozenset[str]:
         """The ids of those that may lack changes, as a later snapshot of their chain says."""
-        told: dict[ChainKey, list[tuple[int, int]]] = defaultdict(list)
+        return self._suspects
+
+    @cached_property
+    def _suspects(self) -> frozenset[str]:
+        told: dict[ChainKey, set[tuple[int, int]]] = defaultdict(set)
         for snapshot in self.snapshots:
-            told[snapshot.chain] += snapshot.manifest.suspects
+            told[snapshot.chain].update(snapshot.manifest.suspects)
         return frozenset(
             s.id for s in self.snapshots if any(low <= s.manifest.number <= high for low, high in told[s.chain])
         )
@@ -91,9 +106,11 @@ def read_catalogue(repository: Repository) -> Catalogue:
 
     Remembers the heads of chains that are whole. Nothing is raised for a bad object: it is among the problems.
     """
+    # Before the listing: what another process of this host commits meanwhile is not missed.
+    heads = repository.state.heads()
     snapshots: list[Snapshot] = []
     problems: list[DrtoolError] = []
-    for name, data in repository.fetch(repository.storage.list(SNAPSHOTS)):
+    for name, data in repository.listing(SNAPSHOTS):
         if isinstance(data, DrtoolError):
             problems.append(data)
             continue
@@ -102,28 +119,49 @@ def read_catalogue(repository: Repository) -> Catalogue:
         try:
             snapshots.append(open_snapshot(repository, name, data))
         except (DamagedObjectError, FormatVersionError, TamperedError, WrongKeyError) as error:
-            problems.append(error)
+            problems.append(error.about(name))
     # An id tells the second only; within one, the chain's own numbers do.
     snapshots.sort(key=lambda s: (s.id.rpartition("-")[0], s.manifest.number))
-    removed = _removed(repository, problems)
-    remembered = {(h.origin, h.signer, h.job): h for h in repository.state.heads() if not h.job.startswith(OPLOG)}
+    announced = _announced(repository, heads, problems)
+    removed = announced.of_chains(repository, snapshots)
+    told = {s.manifest.name for s in snapshots if removed.get((s.chain, s.manifest.number)) == s.hash}
+    leaving = going(repository, SNAPSHOTS, told)
+    snapshots = [s for s in snapshots if s.manifest.name not in leaving]
+    for forged, wrong in list(contradicted(repository.document, snapshots, removed)):
+        snapshots.remove(forged)
+        problems.append(wrong.about(forged.manifest.name))
+    remembered = {(h.origin, h.signer, h.job): h for h in heads if not _is_other(h) and _counts(repository, h)}
     chains: dict[ChainKey, list[Snapshot]] = defaultdict(list)
     for snapshot in snapshots:
         chains[snapshot.chain].append(snapshot)
+    troubled: set[ChainKey] = set()
     for key in sorted({*chains, *remembered}):
         found = list(_chain_problems(key, chains[key], removed, remembered.get(key), is_own=key[0] == repository.id))
         problems += found
-        if not found and chains[key]:
+        if found:
+            troubled.add(key)
+        elif chains[key]:
             repository.state.saw_heads([max(chains[key], key=lambda s: s.manifest.number).head])
-    return Catalogue(tuple(snapshots), tuple(problems))
+    return Catalogue(tuple(snapshots), tuple(problems), frozenset(announced.evidence), removed, frozenset(troubled))
+
+
+def _is_other(head: Head) -> bool:
+    """Is it the head of something else than snapshots?"""
+    return head.job.startswith(OPLOG) or head.job in LINKED
+
+
+def _counts(repository: Repository, head: Head) -> bool:
+    """Does it still count? What a signer wrote after the place where a revocation ends its chain is not missed."""
+    chain = chain_name(head.origin, head.job)
+    return repository.document.accepts(bytes.fromhex(head.signer), chain, head.number, head.hash)
 
 
 def newest_first(repository: Repository) -> Iterator[Snapshot]:
     """The snapshots that can be read, each checked by itself only; a few manifests are read at a time, so that whoever
     looks for a recent one reads few."""
-    names = sorted((info.name for info in repository.storage.list(SNAPSHOTS)), reverse=True)
-    for start in range(0, len(names), FETCHERS):
-        for name, data in repository.fetch(names[start : start + FETCHERS]):
+    listed = sorted(repository.storage.list(SNAPSHOTS), key=lambda info: info.name, reverse=True)
+    for start in range(0, len(listed), FETCHERS):
+        for name, data in repository.recall(listed[start : start + FETCHERS]):
             if not isinstance(data, bytes):
                 continue
             try:
@@ -150,22 +188,46 @@ Removed = Mapping[tuple[ChainKey, int], str]
 """The hashes of the snapshots that retention removed, by chain and number."""
 
 
-def _removed(repository: Repository, problems: list[DrtoolError]) -> Removed:
-    removed: dict[tuple[ChainKey, int], str] = {}
+@dataclass(frozen=True, slots=True)
+class _Announced:
+    """What announcements name: snapshots by chain and number with their hashes, the hashes of evidence. ``lost`` are
+    snapshots that nobody removed, of which it is on record that they are gone; their hashes may be unknown ("")."""
+
+    removed: dict[tuple[ChainKey, int], str]
+    evidence: set[str]
+    lost: set[tuple[ChainKey, int]]
+
+    def of_chains(self, repository: Repository, snapshots: Iterable[Snapshot]) -> Removed:
+        """What is removed or lost, but for what was lost and has been found again."""
+        removed = dict(self.removed)
+        for snapshot in snapshots:
+            place = snapshot.chain, snapshot.manifest.number
+            # Whoever holds a revoked key could fill a place of which only the number is known.
+            fits = {snapshot.hash} if repository.document.is_revoked(snapshot.signer) else {snapshot.hash, ""}
+            if place in self.lost and removed.get(place) in fits:
+                del removed[place]
+        return removed
+
+
+def _announced(repository: Repository, heads: Iterable[Head], problems: list[DrtoolError]) -> _Announced:
+    found = _Announced({}, set(), set())
 
     def take(fields: Mapping[str, Any]) -> None:
-        removed.update({_removal(entry): str(entry["hash"]) for entry in fields["snapshots"]})
+        found.removed.update({_removal(entry): str(entry["hash"]) for entry in fields["snapshots"]})
+        found.lost.update(_removal(entry) for entry in fields["snapshots"] if entry.get("lost") is True)
+        found.evidence.update(str(entry["hash"]) for entry in fields.get("evidence", ()))
 
-    follow_removals(repository, take, problems)
-    return removed
+    problems += check_links(repository, REMOVALS, follow_removals(repository, take, problems), heads)
+    return found
 
 
 def follow_removals(
     repository: Repository, take: Callable[[Mapping[str, Any]], None], problems: list[DrtoolError]
-) -> None:
-    """Give `take` the fields of each announcement of what was removed. What is damaged, forged, or lacks what `take`
-    looks for, goes to `problems`."""
-    for name, data in repository.fetch(repository.storage.list("removals/")):
+) -> list[Link]:
+    """Give `take` the fields of each announcement of what was removed; returns their places in their chains. What is
+    damaged, forged, or lacks what `take` looks for, goes to `problems`."""
+    links: list[Link] = []
+    for name, data in repository.listing(REMOVALS):
         if isinstance(data, DrtoolError):
             problems.append(data)
             continue
@@ -174,13 +236,16 @@ def follow_removals(
         try:
             opened = repository.open_object(Kind.REMOVAL, name, data)
             fields = decode_json(opened.payload, name)
-            if not repository.document.accepts(opened.signer, "removals", int(fields["number"]), object_hash(data)):
+            link = Link.of(name, opened.signer, data, fields)
+            if not repository.document.accepts(opened.signer, "removals", link.number, link.hash):
                 raise TamperedError(f"{name} was signed after its signer's key had been revoked")
+            links.append(link)
             take(fields)
         except (DamagedObjectError, TamperedError, WrongKeyError) as error:
-            problems.append(error)
+            problems.append(error.about(name))
         except (KeyError, ValueError, TypeError) as error:
-            problems.append(DamagedObjectError(f"{name} lacks something: {error}"))
+            problems.append(DamagedObjectError(f"{name} lacks something: {error}").about(name))
+    return links
 
 
 def _removal(entry: Mapping[str, Any]) -> tuple[ChainKey, int]:
@@ -230,7 +295,7 @@ def holes(numbers: set[int], newest: int) -> Iterator[tuple[int, int]]:
 
 
 def _hash_of(removed: Removed, key: ChainKey, number: int) -> set[str]:
-    return {removed[key, number]} if (key, number) in removed else set()
+    return {removed[key, number]} - {""} if (key, number) in removed else set()
 
 
 def _back_again(snapshot: Snapshot, removed_hash: str) -> TamperedError:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from types import UnionType
 from typing import Any
 
-from drtool.errors import DamagedObjectError, DrtoolError, MissingObjectError, TamperedError, WrongKeyError
+from drtool.errors import DamagedObjectError, DrtoolError, TamperedError, WrongKeyError
+from drtool.repository.linked import Link, check_links, end_of, saw
 from drtool.repository.manifests import new_id, object_hash
 from drtool.repository.primitives import SigningKey
 from drtool.repository.repository import Repository
 from drtool.repository.sealed import Kind
+from drtool.repository.state import Head
 from drtool.repository.trust import Role
 from drtool.repository.wire import NUMBER_LIMIT, decode_json, encode_json
 
@@ -87,31 +89,60 @@ class Reached:
 
 def record(repository: Repository, evidence: Evidence, signer: SigningKey) -> str:
     """Store evidence, linked to the last of the same signer; returns its id."""
-    mine = [(int(fields["number"]), data) for _, data, key, fields in _read(repository, []) if key == signer.public]
-    number, last = max(mine, default=(0, b""))
+    number, previous = end_of(repository, EVIDENCE, signer.public, links_of(repository))
     id_ = new_id()
     name = EVIDENCE + id_
     fields = asdict(evidence)
     fields["problems"] = fields["problems"][:MAX_PROBLEMS]
-    fields |= {"format": 1, "evidence": id_, "number": number + 1, "previous": object_hash(last) if mine else None}
-    repository.storage.put(name, repository.seal(Kind.EVIDENCE, name, encode_json(fields), signer), if_absent=True)
+    fields |= {"format": 1, "evidence": id_, "number": number + 1, "previous": previous}
+    data = repository.seal(Kind.EVIDENCE, name, encode_json(fields), signer)
+    repository.storage.put(name, data, if_absent=True)
+    saw(repository, EVIDENCE, Link.of(name, signer.public, data, fields))
     return id_
 
 
-def reached(repository: Repository) -> tuple[dict[str, Reached], list[DrtoolError]]:
-    """What is known of each manifest, by the hash of its object, and what is wrong with the evidence itself."""
+def links_of(repository: Repository) -> list[Link]:
+    """The places of all evidence in its chains."""
+    return [Link.of(name, signer, data, fields) for name, data, signer, fields in _read(repository, [])]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The evidence that is there (name, object, signer, fields), what is wrong with other objects, and the heads that
+    this host remembered before it looked."""
+
+    found: tuple[tuple[str, bytes, bytes, dict[str, Any]], ...]
+    problems: tuple[DrtoolError, ...]
+    heads: tuple[Head, ...]
+
+
+def read_evidence(repository: Repository) -> Stored:
+    """All evidence, each piece checked by itself."""
+    heads = repository.state.heads()  # before the listing
     problems: list[DrtoolError] = []
-    best: dict[str, Reached] = {}
-    failed: dict[str, Level] = {}
     # A name tells the second only, and numbers order what one signer wrote.
     found = sorted(
         _read(repository, problems), key=lambda one: (one[0].rpartition("-")[0], one[3]["at"], one[3]["number"])
     )
-    there = {(signer, object_hash(data)) for _, data, signer, _ in found}
-    for name, _, signer, fields in found:
+    return Stored(tuple(found), tuple(problems), tuple(heads))
+
+
+def reached(
+    repository: Repository, removed: Collection[str] = (), stored: Stored | None = None
+) -> tuple[dict[str, Reached], list[DrtoolError]]:
+    """What is known of each manifest, by the hash of its object, and what is wrong with the evidence itself.
+
+    `removed` are the hashes of evidence whose removal was announced: to be read after `stored`, since what goes is
+    announced before. Remembers the heads of chains that are whole.
+    """
+    stored = stored or read_evidence(repository)
+    problems = list(stored.problems)
+    best: dict[str, Reached] = {}
+    failed: dict[str, Level] = {}
+    links = [Link.of(name, signer, data, fields) for name, data, signer, fields in stored.found]
+    problems += check_links(repository, EVIDENCE, links, stored.heads, forks=True, gone=removed)
+    for name, _, signer, fields in stored.found:
         level = Level[fields["level"].upper()]
-        if fields["previous"] is not None and (signer, fields["previous"]) not in there:
-            problems.append(MissingObjectError(f"evidence that {name} follows is gone"))
         if level >= Level.READABLE and not repository.document.allows(signer, Role.VERIFIER):
             problems.append(TamperedError(f"{name} claims level {level.label}, which its signer may not attest"))
             continue
@@ -128,7 +159,7 @@ def reached(repository: Repository) -> tuple[dict[str, Reached], list[DrtoolErro
 
 
 def _read(repository: Repository, problems: list[DrtoolError]) -> Iterator[tuple[str, bytes, bytes, dict[str, Any]]]:
-    for name, data in repository.fetch(repository.storage.list(EVIDENCE)):
+    for name, data in repository.listing(EVIDENCE):
         if isinstance(data, DrtoolError):
             problems.append(data)
             continue
@@ -142,7 +173,7 @@ def _read(repository: Repository, problems: list[DrtoolError]) -> Iterator[tuple
             if not repository.document.accepts(opened.signer, CHAIN, fields["number"], object_hash(data)):
                 raise TamperedError(f"{name} was signed after its signer's key had been revoked")
         except (DamagedObjectError, TamperedError, WrongKeyError) as error:
-            problems.append(error)
+            problems.append(error.about(name))
             continue
         yield name, data, opened.signer, fields
 

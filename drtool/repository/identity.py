@@ -65,9 +65,9 @@ class Identity:
     pinned_root: bytes | None = None
 
     @classmethod
-    def generate(cls) -> Identity:
-        """A new one."""
-        return cls(os.urandom(KEY_BYTES))
+    def generate(cls, root: bytes | None = None) -> Identity:
+        """A new one, which pins `root` if given."""
+        return cls(os.urandom(KEY_BYTES), root)
 
     @cached_property
     def opening_key(self) -> OpeningKey:

@@ -169,6 +169,17 @@ class Statistics:
 
 
 @dataclass(frozen=True, slots=True)
+class CopiedFrom:
+    """The snapshot of another lineage that this one is a copy of: its repository, signer and manifest (hashes hex), and
+    its place in its chain there."""
+
+    repository: str
+    signer: str
+    number: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """A snapshot. Times are ISO 8601 with a zone; ``created`` has the host's own offset.
 
@@ -177,7 +188,8 @@ class Manifest:
     ``stream_chunks`` are (id, length) of the stream list's catalog chunks. ``requires`` names what a reader must
     understand to restore it rightly, beyond what format 1 began with. ``base`` is the snapshot whose unchanged chunks
     were taken over unread, None where all was read. ``suspects`` are (first, last) numbers of this chain's snapshots
-    that may lack changes.
+    that may lack changes. ``tags`` are words that its maker gave it. ``copied_from`` is None but for a copy into
+    another lineage.
     """
 
     snapshot: str
@@ -200,6 +212,8 @@ class Manifest:
     requires: tuple[str, ...] = ()
     base: str | None = None
     suspects: tuple[tuple[int, int], ...] = ()
+    tags: tuple[str, ...] = ()
+    copied_from: CopiedFrom | None = None
 
     @property
     def name(self) -> str:
@@ -211,6 +225,9 @@ class Manifest:
         values = asdict(self)
         values["format"] = 1
         values["stream_chunks"] = [{"id": id_.hex(), "length": length} for id_, length in self.stream_chunks]
+        for optional in ("tags", "copied_from"):
+            if not values[optional]:
+                del values[optional]
         return encode_json(values)
 
     @classmethod
@@ -231,6 +248,9 @@ class Manifest:
             values["suspects"] = tuple((int(first), int(last)) for first, last in values["suspects"])
             values["statistics"] = Statistics(**_known(Statistics, values["statistics"]))
             values["base"] = values["base"] or None
+            origin = values.get("copied_from")
+            values["copied_from"] = CopiedFrom(**_known(CopiedFrom, origin)) if origin is not None else None
+            values["tags"] = tuple(map(str, values.get("tags", ())))
             manifest = cls(**_known(cls, values))
             _check_types(manifest)
         except (AttributeError, KeyError, OverflowError, ValueError, TypeError) as error:
@@ -260,6 +280,8 @@ def _check_types(manifest: Manifest) -> None:
         raise TypeError("its base has another type")
     if any(not 1 <= first <= last < manifest.number for first, last in manifest.suspects):
         raise ValueError("it suspects snapshots that are not before it")
+    if not all(isinstance(source.name, str) and isinstance(source.point, Mapping) for source in manifest.sources):
+        raise TypeError("a source has another form")
     if any(type(source.increments) is not int or source.increments < 0 for source in manifest.sources):
         raise ValueError("it counts its increments wrongly")
     if not isinstance(manifest.previous, str | None) or not 1 <= manifest.number < NUMBER_LIMIT:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from struct import Struct
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -25,7 +26,11 @@ PACK_BYTES = 32 * 1024 * 1024
 #: By how much the memory of a pack may exceed its size: it grows by this, and holds a last chunk and the directory.
 PACK_SLACK_BYTES = 2 * 1024 * 1024
 SLOT_ID_BYTES = 16
-ROW_BYTES = ID_BYTES + 1 + 2 + 4 * 4
+#: An entry of slots/: a slot's id and its key, sealed.
+ADDED_SLOT_BYTES = SLOT_ID_BYTES + SEALED_KEY_BYTES
+_ROW = Struct(f">{ID_BYTES}sBHIIII")
+ROW_BYTES = _ROW.size
+_KINDS = {int(kind): kind for kind in ChunkKind}
 _FOOTER_BYTES = 4 + len(MAGIC)
 
 
@@ -62,18 +67,13 @@ class Row:
 
     def encode(self) -> bytes:
         """51 bytes."""
-        numbers = (self.counter, self.offset, self.stored, self.length)
-        head = self.id + bytes([self.kind]) + self.slot.to_bytes(2)
-        return head + b"".join(number.to_bytes(4) for number in numbers)
+        return _ROW.pack(self.id, self.kind, self.slot, self.counter, self.offset, self.stored, self.length)
 
     @classmethod
     def decode(cls, cursor: Cursor) -> Row:
         """The next row."""
-        id_, kind, slot = cursor.take(ID_BYTES), cursor.u8(), cursor.u16()
-        try:
-            return cls(id_, ChunkKind(kind), slot, cursor.u32(), cursor.u32(), cursor.u32(), cursor.u32())
-        except ValueError as error:
-            raise DamagedObjectError(f"a row names chunk kind {kind}, which this version does not know") from error
+        (row,) = split_rows(cursor.take(ROW_BYTES))
+        return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +148,11 @@ def _slot_info(lineage: bytes, slot_id: bytes) -> bytes:
 def added_slots_name(recipient: Recipient, sha256: bytes) -> str:
     """Where a pack's keys lie for a recipient who was added after it had been written."""
     return f"slots/{recipient.fingerprint.hex()}/{sha256.hex()}"
+
+
+def encode_added_slots(keys: Mapping[bytes, bytes], lineage: bytes, recipient: Recipient) -> bytes:
+    """The object for `added_slots_name`: keys of a pack's slots, by slot id, sealed to `recipient`."""
+    return b"".join(id_ + seal_to(recipient.public, key, _slot_info(lineage, id_)) for id_, key in keys.items())
 
 
 def decode_added_slots(data: bytes, name: str) -> dict[bytes, bytes]:
@@ -237,12 +242,25 @@ class PackBuilder:
 
 def encode_rows(rows: Sequence[Row]) -> bytes:
     """A count and the rows."""
-    return len(rows).to_bytes(4) + b"".join(row.encode() for row in rows)
+    return len(rows).to_bytes(4) + join_rows(rows)
 
 
 def decode_rows(cursor: Cursor) -> tuple[Row, ...]:
     """What `encode_rows` wrote."""
-    return tuple(Row.decode(cursor) for _ in range(cursor.u32()))
+    return split_rows(cursor.take(cursor.u32() * ROW_BYTES))
+
+
+def join_rows(rows: Iterable[Row]) -> bytes:
+    """Rows behind each other, 51 bytes each."""
+    return b"".join(row.encode() for row in rows)
+
+
+def split_rows(data: bytes) -> tuple[Row, ...]:
+    """What `join_rows` gave; ``DamagedObjectError`` for a kind of chunk that this version does not know."""
+    try:
+        return tuple(Row(id_, _KINDS[kind], *numbers) for id_, kind, *numbers in _ROW.iter_unpack(data))
+    except KeyError as error:
+        raise DamagedObjectError(f"a row names chunk kind {error}, which this version does not know") from error
 
 
 def decode_header(data: bytes | memoryview, what: str) -> tuple[Slot, ...]:

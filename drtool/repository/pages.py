@@ -213,11 +213,19 @@ def decode_page(data: bytes) -> Leaf | Inner:
 
 def walk(root: PageRef | None, get_page: Callable[[bytes], bytes]) -> Iterator[Leaf]:
     """The leaves below `root`, in order. Counts that do not add up are a ``DamagedObjectError``."""
+    return (page for _, page in visit(root, get_page) if isinstance(page, Leaf))
+
+
+def visit(
+    root: PageRef | None, get_page: Callable[[bytes], bytes], skip: Callable[[PageRef], bool] | None = None
+) -> Iterator[tuple[PageRef, Leaf | Inner]]:
+    """Every page below and including `root`, parents first, leaves in order; what `skip` knows is not read, nor what
+    lies below it. Counts that do not add up are a ``DamagedObjectError``."""
     if root is None:
         return
     if root.level > MAX_LEVEL:
         raise DamagedObjectError(f"a page tree claims {root.level} levels")
-    yield from _walk(root, get_page)
+    yield from _visit(root, get_page, skip)
 
 
 def _children(ref: PageRef, get_page: Callable[[bytes], bytes]) -> Sequence[PageRef]:
@@ -227,18 +235,21 @@ def _children(ref: PageRef, get_page: Callable[[bytes], bytes]) -> Sequence[Page
     return page.pages
 
 
-def _walk(ref: PageRef, get_page: Callable[[bytes], bytes]) -> Iterator[Leaf]:
+def _visit(
+    ref: PageRef, get_page: Callable[[bytes], bytes], skip: Callable[[PageRef], bool] | None
+) -> Iterator[tuple[PageRef, Leaf | Inner]]:
+    if skip is not None and skip(ref):
+        return
     page = decode_page(get_page(ref.id))
     level, totals = _measure(page)
     if level != ref.level:
         raise DamagedObjectError("a page has another level than its parent says")
     if totals != (ref.chunks, ref.records, ref.bytes):
         raise DamagedObjectError("a page does not hold what its parent announces")
-    if isinstance(page, Leaf):
-        yield page
-        return
-    for child in page.pages:
-        yield from _walk(child, get_page)
+    yield ref, page
+    if isinstance(page, Inner):
+        for child in page.pages:
+            yield from _visit(child, get_page, skip)
 
 
 def _measure(page: Leaf | Inner) -> tuple[int, tuple[int, int, int]]:

@@ -55,7 +55,7 @@ class ChunkReader:
                     try:
                         return self._read(location, kind, id_, length)
                     except (DamagedObjectError, WrongKeyError) as error:
-                        failure = error
+                        failure = error.about(pack_name(location.pack))
             # A pack that is missing may have been rewritten into another since the index was read.
             if not isinstance(failure, MissingObjectError) or not self._reloaded_since(reloads):
                 break
@@ -113,6 +113,17 @@ class ChunkReader:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _read(self, location: Location, kind: ChunkKind, id_: bytes, length: int | None) -> bytes:
+        try:
+            return self._read_once(location, kind, id_, length)
+        except (DamagedObjectError, WrongKeyError):
+            # A range of a pack cannot be checked by the pack's name: only now it shows that it is another one.
+            if not self._repository.storage.heal(pack_name(location.pack)):
+                raise
+            with self._lock:
+                self._slots.pop(location.pack, None)
+            return self._read_once(location, kind, id_, length)
+
+    def _read_once(self, location: Location, kind: ChunkKind, id_: bytes, length: int | None) -> bytes:
         name = pack_name(location.pack)
         if location.kind != kind or (length is not None and location.length != length):
             raise DamagedObjectError(f"the index and a page disagree about chunk {id_.hex()[:16]}")
@@ -121,7 +132,7 @@ class ChunkReader:
         try:
             return open_chunk(key, location.counter, sealed, self._repository.keyring, kind, id_, location.length)
         except DamagedObjectError as error:
-            raise DamagedObjectError(f"{error.message} (in {name})", hint=error.hint) from error
+            raise DamagedObjectError(f"{error.message} (in {name})", hint=error.hint).about(name) from error
 
     def _slots_of(self, location: Location) -> tuple[Slot, ...]:
         with self._lock:
@@ -138,28 +149,35 @@ class ChunkReader:
         try:
             return storage.get(name, offset=offset, length=length)
         except ObjectMissingError as error:
-            raise MissingObjectError(f"{name} is missing") from error
+            raise MissingObjectError(f"{name} is missing").about(name) from error
         except (TransientStorageError, PermissionDeniedError):
             raise
         except StorageError as error:
             size = storage.head(name).size
             if size < offset + length:
-                raise DamagedObjectError(f"{name} is truncated: it ends after {size} bytes") from error
-            raise
+                raise DamagedObjectError(f"{name} is truncated: it ends after {size} bytes").about(name) from error
+            # Another thread may have found the right version meanwhile.
+            return storage.get(name, offset=offset, length=length)
 
     def _reloaded_since(self, reloads: int) -> bool:
-        """Has the index been reloaded more than `reloads` times? The first to ask reloads it, the others wait."""
+        """Has the index been reloaded more than `reloads` times? The first to ask reloads it, the others wait.
+
+        That helps once and, where index objects may be hidden, once more with those.
+        """
         with self._reloading:
-            if self._reloads == 0:
+            if self._reloads == reloads and (
+                self._reloads == 0 or (self._reloads == 1 and self._repository.storage.uncover_index())
+            ):
                 self._repository.refresh_index()
-                self._reloads = 1
+                self._reloads += 1
             return self._reloads > reloads
 
     def locations(self, id_: bytes) -> list[Location]:
-        """Where a chunk lies, once or more. Reloads the index once before it gives up with ``MissingObjectError``."""
+        """Where a chunk lies, once or more. Reloads the index before it gives up with ``MissingObjectError``."""
         reloads = self._reloads
         found = self._repository.cache.locations(id_)
-        if not found and self._reloaded_since(reloads):
+        while not found and self._reloaded_since(reloads):
+            reloads = self._reloads
             found = self._repository.cache.locations(id_)
         if not found:
             raise MissingObjectError(

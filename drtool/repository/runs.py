@@ -5,15 +5,18 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Collection
 from types import TracebackType
+from typing import Any
 
 from drtool.errors import DrtoolError, RunExpiredError
 from drtool.repository.manifests import new_id
 from drtool.repository.repository import Repository
 from drtool.repository.sealed import Kind
 from drtool.repository.trust import utc_now
-from drtool.repository.wire import encode_json
+from drtool.repository.wire import decode_json, encode_json
 
+RUNS = "runs/"
 RENEW_SECONDS = 600.0
 #: Garbage collection takes a run for dead after 24 h without renewal; a run gives up well before.
 EXPIRE_SECONDS = 12 * 3600.0
@@ -22,6 +25,17 @@ EXPIRE_SECONDS = 12 * 3600.0
 def _awake_clock() -> float:
     # Unlike the monotonic clock this one goes on while the machine sleeps: a suspended run must notice.
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def close_record(repository: Repository, name: str) -> None:
+    """Say of a run, whose process is known to be dead, that it failed. Nothing happens where it had ended by itself.
+
+    Errors of `Repository.open_object`, and ``ObjectMissingError``.
+    """
+    fields = decode_json(repository.open_object(Kind.RUN, name).payload, name)
+    if fields.get("state") == "running":
+        sealed = repository.seal(Kind.RUN, name, encode_json({**fields, "state": "failed"}))
+        repository.storage.put(name, sealed)
 
 
 class Run:
@@ -35,11 +49,11 @@ class Run:
         self, repository: Repository, kind: str, job: str = "", *, renew_seconds: float = RENEW_SECONDS
     ) -> None:
         self.id = new_id()
-        self.name = f"runs/{self.id}"
+        self.name = RUNS + self.id
         self.outcome = "ended"
         self._repository = repository
-        self._fields = {"format": 1, "run": self.id, "kind": kind, "job": job, "host": socket.gethostname()}
-        self._fields["started"] = utc_now()
+        self._fields: dict[str, Any] = {"format": 1, "run": self.id, "kind": kind, "job": job}
+        self._fields |= {"host": socket.gethostname(), "started": utc_now()}
         self._renew_seconds = renew_seconds
         self._generation = 0
         self._renewed = 0.0
@@ -68,6 +82,13 @@ class Run:
     def lapsed(self) -> bool:
         """Is the last renewal so long ago that chunks may have been cleaned away?"""
         return _awake_clock() - self._renewed > EXPIRE_SECONDS
+
+    def keep_clear(self, tombstones: Collection[str]) -> None:
+        """Tell garbage collection that this run read these tombstones (hashes of the objects, hex), and relies on
+        nothing that they mark: it need not wait for the end of the run. Errors of `renew`."""
+        if tombstones:
+            self._fields["seen"] = sorted(tombstones)
+            self.renew()
 
     def renew(self) -> None:
         """Say that the run lives. ``RunExpiredError`` when the last time is too long ago to go on safely."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from pathlib import Path
 from drtool.errors import RepositoryError
 
 _ELSEWHERE = "Put it elsewhere (repository.state_dir); a damaged file may be removed, for one full read."
+#: When this host first saw the repository, among what is measured.
+_SEEN = "first seen"
+_ACQUAINTED_SECONDS = 24 * 3600.0
 #: No pack is named so: its size is the number of the others.
 _COUNT = b""
 _SCHEMA = """
@@ -27,6 +31,10 @@ CREATE TABLE IF NOT EXISTS heads (
 CREATE TABLE IF NOT EXISTS measured (what TEXT PRIMARY KEY, value REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS stored_packs (sha256 BLOB PRIMARY KEY, entry BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS bad_packs (sha256 BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS copied_packs (sha256 BLOB PRIMARY KEY, signer BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS copied_leaves (
+    chain TEXT NOT NULL, page BLOB NOT NULL, snapshot TEXT NOT NULL, PRIMARY KEY (chain, page)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS kept_pages (
     job TEXT NOT NULL, page BLOB NOT NULL, used INTEGER NOT NULL, first BLOB NOT NULL, seal BLOB NOT NULL,
     data BLOB NOT NULL, bounds BLOB NOT NULL, PRIMARY KEY (job, page)
@@ -105,9 +113,18 @@ class LocalState:
         with self._used(), self._connection as connection:
             connection.execute(
                 "INSERT INTO repository VALUES (1, ?) ON CONFLICT (one) DO UPDATE"
-                " SET sequence = max(sequence, excluded.sequence)",
+                " SET sequence = excluded.sequence WHERE excluded.sequence > sequence",
                 (sequence,),
             )
+            connection.execute("INSERT OR IGNORE INTO measured VALUES (?, ?)", (_SEEN, time.time()))
+
+    def is_acquainted(self) -> bool:
+        """Has this host known the repository for long enough to notice that it was put back? It has if it committed a
+        snapshot itself, or first saw the repository a day ago or earlier."""
+        with self._used():
+            has_committed = self._connection.execute("SELECT 1 FROM relied LIMIT 1").fetchone() is not None
+        since = self.measured(_SEEN)
+        return has_committed or (since is not None and time.time() - since >= _ACQUAINTED_SECONDS)
 
     def heads(self) -> list[Head]:
         """The newest manifest seen of each chain."""
@@ -211,6 +228,39 @@ class LocalState:
         """The packs that this host found bad and not sound since."""
         with self._used():
             return {bytes(row[0]) for row in self._connection.execute("SELECT sha256 FROM bad_packs")}
+
+    def note_copied_pack(self, sha256: bytes, signer: bytes) -> None:
+        """A pack that this host puts here as a copy holds what this signer had indexed where it came from."""
+        with self._used(), self._connection as connection:
+            connection.execute("INSERT OR REPLACE INTO copied_packs VALUES (?, ?)", (sha256, signer))
+
+    def copied_packs(self) -> dict[bytes, bytes]:
+        """The packs that were noted, with the signers."""
+        with self._used():
+            rows = self._connection.execute("SELECT sha256, signer FROM copied_packs").fetchall()
+        return {_blob(sha256): _blob(signer) for sha256, signer in rows}
+
+    def forget_copied_packs(self, packs: Iterable[bytes]) -> None:
+        """These are gone, and with them the reason to take leaf pages for copied that were kept before."""
+        with self._used(), self._connection as connection:
+            connection.executemany("DELETE FROM copied_packs WHERE sha256 = ?", ((sha256,) for sha256 in packs))
+            connection.execute("DELETE FROM copied_leaves")
+
+    def keep_copied_leaves(self, chain: str, snapshot: str, pages: Iterable[bytes]) -> None:
+        """The snapshot of a chain that was copied here last has these leaf pages."""
+        with self._used(), self._connection as connection:
+            connection.execute("DELETE FROM copied_leaves WHERE chain = ?", (chain,))
+            connection.executemany(
+                "INSERT INTO copied_leaves VALUES (?, ?, ?)", ((chain, page, snapshot) for page in pages)
+            )
+
+    def copied_leaves(self, chain: str) -> tuple[str, set[bytes]]:
+        """The snapshot and its leaf pages; "" and none where nothing was kept."""
+        with self._used():
+            rows = self._connection.execute(
+                "SELECT page, snapshot FROM copied_leaves WHERE chain = ?", (chain,)
+            ).fetchall()
+        return (rows[0][1] if rows else ""), {_blob(page) for page, _ in rows}
 
     def keep_measured(self, what: str, value: float) -> None:
         """Keep a figure of this host's last run of something (``restore``: bytes per second), for predictions."""

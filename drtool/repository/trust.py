@@ -35,12 +35,16 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A public signing key (32 bytes) and what it is good for."""
+    """A public signing key (32 bytes) and what it is good for.
+
+    ``ring_to`` is an agent's ring identity, to which the root seals the key ring after a rotation; None without one.
+    """
 
     public: bytes
     name: str
     roles: frozenset[Role]
     added: str
+    ring_to: Recipient | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,7 @@ class RepositoryDocument:
             ],
             "signers": [
                 {"key": s.public.hex(), "name": s.name, "roles": sorted(s.roles), "added": s.added}
+                | ({"public": s.ring_to.to_text()} if s.ring_to is not None else {})
                 for s in self.signers
             ],
             "revocations": [
@@ -188,7 +193,13 @@ class RepositoryDocument:
                 NamedRecipient(Recipient.from_text(r["public"]), r["name"], r["added"]) for r in fields["recipients"]
             ),
             signers=tuple(
-                Signer(bytes.fromhex(s["key"]), s["name"], _known_roles(s["roles"]), s["added"])
+                Signer(
+                    bytes.fromhex(s["key"]),
+                    s["name"],
+                    _known_roles(s["roles"]),
+                    s["added"],
+                    Recipient.from_text(s["public"]) if "public" in s else None,
+                )
                 for s in fields["signers"]
             ),
             revocations=tuple(

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from drtool.errors import DamagedObjectError, DrtoolError, PreconditionFailedError, RepositoryError
+from drtool.errors import DamagedObjectError, DrtoolError, RepositoryError
 from drtool.repository.chunks import MAX_CHUNK_BYTES, chunk_id, compress
-from drtool.repository.index import decode_entry, encode_entry, encode_index, index_name
 from drtool.repository.keyring import ChunkKind
-from drtool.repository.packs import (
-    SLOT_OF_CHUNK,
-    FinishedPack,
-    PackBuilder,
-    PackEntry,
-    SlotKind,
-    pack_name,
-)
+from drtool.repository.manifests import object_hash
+from drtool.repository.packs import SLOT_OF_CHUNK, PackBuilder, PackEntry, SlotKind
 from drtool.repository.repository import Repository
 from drtool.repository.sealed import Kind
-from drtool.repository.wire import Cursor, decode_json
-
-PACKS_PER_INDEX = 64
-SECONDS_PER_INDEX = 60.0
+from drtool.repository.storing import PackStore
+from drtool.repository.wire import decode_json
 
 
 @dataclass
@@ -52,8 +41,12 @@ class ChunkWriter:
         self.counts = WriteCounts()
         #: Every pack that a chunk of this run lies in, with its size: what must be there before the commit.
         self.packs: dict[bytes, int] = {}
+        #: The tombstones that were read (hashes of the objects, hex): what they mark is among the `unusable`.
+        self.seen: set[str] = set()
         #: Packs that nothing new may rely on.
-        self.unusable = {*packs_not_to_rely_on(repository), *repository.state.bad_packs()}
+        self.unusable = {*packs_not_to_rely_on(repository, self.seen), *repository.state.bad_packs()}
+        # After the tombstones: of a pack that went since, with its tombstone, the index says nothing any more.
+        repository.refresh_index()
         self._fresh: set[bytes] = set()
         self._open: dict[SlotKind, tuple[PackBuilder, bytearray]] = {}
         self._buffers: list[bytearray] = []
@@ -65,9 +58,7 @@ class ChunkWriter:
         self._pool = ThreadPoolExecutor(uploads, thread_name_prefix="upload")
         self._uploads: list[Future[None]] = []
         self._failure: BaseException | None = None
-        self._unindexed: list[PackEntry] = []
-        self._indexed_at = time.monotonic()
-        self._adopt()
+        self._store = PackStore(repository, self.unusable, self._now_indexed)
 
     def add(self, kind: ChunkKind, data: bytes) -> bytes:
         """Make sure that a chunk is stored (or will be, once `flush` returns) and return its id."""
@@ -101,7 +92,7 @@ class ChunkWriter:
             uploads, self._uploads = self._uploads, []
         wait(uploads)
         try:
-            self._put_index()
+            self._store.flush()
         finally:
             self._raise_failure()
 
@@ -160,71 +151,23 @@ class ChunkWriter:
     def _store_pack(self, builder: PackBuilder, buffer: bytearray) -> None:
         try:
             pack = builder.finish(self._repository.signer)
-            # Noted first: should the run be killed while it is on its way, `_adopt` looks whether it arrived.
-            self._repository.state.note_pack(pack.entry.sha256, encode_entry(pack.entry))
-            self._put_pack(pack)
+            self._store.put(pack)
             pack.data.release()
             with self._books:  # before there is room for the next pack, which else would take fresh memory
+                self.packs[pack.entry.sha256] = pack.entry.size
                 self._buffers.append(buffer)
         finally:
             self._room.release()
-        with self._books:
-            self.packs[pack.entry.sha256] = pack.entry.size
-            self._unindexed.append(pack.entry)
-            due = len(self._unindexed) >= PACKS_PER_INDEX or time.monotonic() - self._indexed_at >= SECONDS_PER_INDEX
-        if due:
-            self._put_index()
+        self._store.index_if_due()
 
-    def _put_pack(self, pack: FinishedPack) -> None:
-        sha256 = pack.entry.sha256
-        name = pack_name(sha256)
-        try:
-            self._repository.storage.put(name, pack.data, if_absent=True, sha256=sha256)
-        except PreconditionFailedError:
-            # The name is the content's hash: what is there is this pack (an earlier attempt whose answer was lost), or
-            # somebody put something else in its place.
-            if hashlib.sha256(self._repository.storage.get(name)).digest() != sha256:
-                raise
-
-    def _adopt(self) -> None:
-        """Index what an earlier run of this host stored and was killed before indexing."""
-        state = self._repository.state
-        noted = [decode_entry(Cursor(entry, "a noted pack")) for entry in state.noted_packs()]
-        if not noted:
-            return
-        there = {info.name: info.size for info in self._repository.storage.list("packs/")}
-        mine = self._repository.signer.public
-        for entry in noted:
-            is_there = there.get(pack_name(entry.sha256)) == entry.size
-            if is_there and entry.sha256 not in self.unusable and entry.indexed_by == mine:
-                self._unindexed.append(entry)
-            else:
-                state.forget_packs([entry.sha256])
-        self._put_index()
-
-    def _put_index(self) -> None:
-        with self._books:
-            entries, self._unindexed = self._unindexed, []
-            self._indexed_at = time.monotonic()
-        if not entries:
-            return
-        repository = self._repository
-        data = encode_index(entries, repository.keyring, repository.signer, repository.document.repository)
-        name = index_name(data)
-        try:
-            repository.storage.put(name, data)
-        except BaseException:
-            with self._books:
-                self._unindexed += entries
-            raise
-        repository.cache.add(name, entries)
-        repository.state.forget_packs(entry.sha256 for entry in entries)
+    def _now_indexed(self, entries: Sequence[PackEntry]) -> None:
         with self._books:
             self._fresh.difference_update(row.id for entry in entries for row in entry.rows)
 
 
-def packs_not_to_rely_on(repository: Repository) -> Iterator[bytes]:
-    """Packs that garbage collection means to delete, or that a verification found bad."""
+def packs_not_to_rely_on(repository: Repository, seen: set[str] | None = None) -> Iterator[bytes]:
+    """Packs that garbage collection means to delete, or that a verification found bad. The hashes of the tombstones
+    are added to `seen`."""
     for prefix, kind in (("tombstones/", Kind.TOMBSTONE), ("distrust/", Kind.DISTRUST)):
         for name, data in repository.fetch(repository.storage.list(prefix)):
             if isinstance(data, DrtoolError):
@@ -234,5 +177,7 @@ def packs_not_to_rely_on(repository: Repository) -> Iterator[bytes]:
                 fields = decode_json(repository.open_object(kind, name, data).payload, name)
                 try:
                     yield from [bytes.fromhex(pack) for pack in fields["packs"]]
+                    if kind is Kind.TOMBSTONE and seen is not None:
+                        seen.add(object_hash(data))
                 except (KeyError, ValueError, TypeError) as error:
                     raise DamagedObjectError(f"{name} lacks something: {error}") from error

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from drtool.sources.cutting import Chunk, CutRule
+from drtool.sources.cutting import Chunk, CutRule, Record
 from drtool.sources.log import Log
 
 
@@ -495,6 +495,10 @@ class Source(Protocol):
 
     def digest(self, definition: bytes) -> StreamDigest | None:
         """Computes what `Target.digests` should say of such a stream; None if it says nothing of it."""
+
+    @staticmethod
+    def records(chunk: bytes) -> Iterator[Record]:
+        """The records of a stored chunk with their keys, in order: what the cut rule looks at. Connects to nothing."""
 
     def exporter(self, place: ExportPlace) -> Exporter:
         """What writes streams in this system's own layout. ``UsageError`` where it has none of the kind asked for."""

@@ -18,11 +18,20 @@ Buffer = bytes | bytearray | memoryview
 
 
 @dataclass(frozen=True, slots=True)
+class Lock:
+    """Until when (UTC, by the store's clock) an object may not be deleted. ``mode`` is ``COMPLIANCE`` (nobody can
+    shorten it) or ``GOVERNANCE`` (who has the right to)."""
+
+    mode: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectInfo:
     """What a store says about an object without reading it.
 
     ``size`` is in bytes; ``modified`` is the store's own clock (UTC); ``etag`` is opaque and
-    serves ``if_match`` only; ``version`` is None where the store keeps no versions.
+    serves ``if_match`` only; ``version`` is None where the store keeps no versions. ``lock`` is known from `head` only.
     """
 
     name: str
@@ -32,6 +41,7 @@ class ObjectInfo:
     version: str | None = None
     is_latest: bool = True
     is_delete_marker: bool = False
+    lock: Lock | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,49 @@ class Capabilities:
     create_only_put: bool
     compare_and_swap: bool
     versions: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """A rule by which the store deletes by itself what begins with ``prefix``: objects after so many days, or versions
+    that others took the place of; None where the rule does not concern them."""
+
+    rule: str
+    prefix: str
+    days: int | None
+    noncurrent_days: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What a store says of how it keeps objects. None is what these credentials may not know.
+
+    ``default_lock`` is the mode and the days that an object gets which is put without a lock.
+    """
+
+    versions: bool | None
+    locks: bool | None
+    default_lock: tuple[str, int] | None
+    expiries: tuple[Expiry, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What credentials may undo; None where it was not tried.
+
+    ``hide``: delete an object (with versions, that hides it); ``delete_versions``: delete what nothing locks;
+    ``delete_locked``: delete a locked version all the same, which the store should let nobody do; ``shorten``: make a
+    lock end earlier; ``bypass``: delete what is locked in mode ``GOVERNANCE``; ``lifecycle``, ``policy``: change the
+    bucket's.
+    """
+
+    hide: bool
+    delete_versions: bool
+    delete_locked: bool | None = None
+    shorten: bool | None = None
+    bypass: bool | None = None
+    lifecycle: bool | None = None
+    policy: bool | None = None
 
 
 class Storage(Protocol):
@@ -58,6 +111,7 @@ class Storage(Protocol):
         if_absent: bool = False,
         if_match: str | None = None,
         sha256: bytes | None = None,
+        lock: Lock | None = None,
     ) -> ObjectInfo:
         """Store `data` whole under `name`: afterwards readers see all of it, or (on any error) the state before.
 
@@ -65,7 +119,8 @@ class Storage(Protocol):
         only, ``if_match`` replaces only the object that has this etag; both raise
         ``PreconditionFailedError`` otherwise, and of several concurrent ones exactly one
         succeeds. ``sha256`` is the digest of `data` where the caller has it already; it is sent
-        along so that the store can check what arrived. Safe to repeat without a condition; with one,
+        along so that the store can check what arrived. ``lock`` keeps this version from being deleted; a store that
+        cannot lock refuses it (``UnsafeStorageError``, nothing stored). Safe to repeat without a condition; with one,
         a lost answer makes a repetition fail although the first took effect
         (``drtool.storage.retry`` deals with it).
         """
@@ -93,7 +148,26 @@ class Storage(Protocol):
     def delete(self, name: str, *, version: str | None = None) -> None:
         """Remove an object, or one version of it. Deleting what is not there is no error.
 
-        On a store with versions, a delete without `version` only hides the object.
+        On a store with versions, a delete without `version` only hides the object. A locked version is not removed
+        (``PermissionDeniedError``).
+        """
+
+    def keeps_versions(self) -> bool:
+        """May there be older versions of objects? True also where these credentials may not know."""
+
+    def set_lock(self, name: str, lock: Lock, *, version: str | None = None) -> None:
+        """Lock a version (the current one by default) until `lock` says. Safe to repeat.
+
+        ``PermissionDeniedError`` where it is locked for longer already; ``UnsafeStorageError`` where the store cannot
+        lock.
+        """
+
+    def keeping(self) -> Keeping:
+        """What the store says of versions, locks and rules of expiry, below this prefix."""
+
+    def rights(self, lock: Lock | None) -> Rights:
+        """What these credentials may undo, by trying on objects of its own under ``leases/probe-`` (locked as `lock`
+        says, where it is given) and where trying changes nothing. What is locked for a while stays that long.
         """
 
     def probe(self) -> Capabilities:

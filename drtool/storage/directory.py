@@ -25,8 +25,9 @@ from drtool.errors import (
     PreconditionFailedError,
     StorageError,
     TransientStorageError,
+    UnsafeStorageError,
 )
-from drtool.storage.base import Buffer, Capabilities, ObjectInfo
+from drtool.storage.base import Buffer, Capabilities, Keeping, Lock, ObjectInfo, Rights
 from drtool.storage.files import (
     link_or_rename,
     locked,
@@ -68,11 +69,14 @@ class DirectoryStorage:
         if_absent: bool = False,
         if_match: str | None = None,
         sha256: bytes | None = None,
+        lock: Lock | None = None,
     ) -> ObjectInfo:
         """See ``Storage.put``."""
         path = self._path(name)
         if if_absent and if_match is not None:
             raise ValueError("if_absent and if_match exclude each other")
+        if lock is not None:
+            raise self._cannot_lock()
         if sha256 is not None and hashlib.sha256(data).digest() != sha256:
             raise CorruptAnswerError(f"{path}: the data are not those of the SHA-256 given", ambiguous=False)
         with translated("write", path):
@@ -121,6 +125,24 @@ class DirectoryStorage:
         """The same as `list`: a directory keeps no versions."""
         return self.list(prefix)
 
+    def keeps_versions(self) -> bool:
+        """Never."""
+        return False
+
+    def set_lock(self, name: str, lock: Lock, *, version: str | None = None) -> None:  # noqa: ARG002
+        """Refused: a directory locks nothing."""
+        raise self._cannot_lock()
+
+    def keeping(self) -> Keeping:
+        """A directory has neither versions nor locks, and expires nothing."""
+        return Keeping(versions=False, locks=False, default_lock=None, expiries=())
+
+    def rights(self, lock: Lock | None) -> Rights:
+        """Whoever may write to a directory may delete from it."""
+        if lock is not None:
+            raise self._cannot_lock()
+        return Rights(hide=True, delete_versions=True)
+
     def delete(self, name: str, *, version: str | None = None) -> None:
         """See ``Storage.delete``. Directories that become empty go too."""
         path = self._path(name)
@@ -161,6 +183,12 @@ class DirectoryStorage:
     def _path(self, name: str) -> Path:
         check_name(name)
         return self._root / name
+
+    def _cannot_lock(self) -> UnsafeStorageError:
+        return UnsafeStorageError(
+            f"{self.url} is a directory, and a directory cannot lock objects",
+            hint="Object Lock needs a bucket: take repository.object_lock out, or use one.",
+        )
 
     def _require_parent(self) -> None:
         if not self._root.parent.is_dir():

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import secrets
 from contextlib import suppress
+from datetime import timedelta
 
 from drtool.errors import ObjectMissingError, PermissionDeniedError, PreconditionFailedError, StorageError
 from drtool.storage.base import Capabilities, Storage
 
 PROBE_PREFIX = "leases/probe-"
+#: No trial takes that long: what is older was left behind.
+OLD_AFTER = timedelta(hours=1)
 
 
 def probe(storage: Storage) -> Capabilities:
@@ -40,6 +43,15 @@ def remove_all(storage: Storage, prefix: str) -> None:
     for info in list(storage.list_versions(prefix)):
         with suppress(PermissionDeniedError):
             storage.delete(info.name, version=info.version)
+
+
+def remove_old_probes(storage: Storage) -> None:
+    """Remove what others' trials could not remove at once, because it was locked or they may not delete."""
+    long_ago = storage.now() - OLD_AFTER
+    for info in list(storage.list_versions(PROBE_PREFIX)):
+        if info.modified < long_ago:
+            with suppress(PermissionDeniedError):
+                storage.delete(info.name, version=info.version)
 
 
 def _is_refused(storage: Storage, name: str, *, if_absent: bool = False, if_match: str | None = None) -> bool:

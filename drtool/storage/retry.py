@@ -9,7 +9,7 @@ from datetime import datetime
 
 from drtool.errors import ObjectMissingError, PreconditionFailedError, TransientStorageError
 from drtool.storage.attempts import Attempts, RetryPolicy, Surroundings
-from drtool.storage.base import Buffer, Capabilities, ObjectInfo, Storage
+from drtool.storage.base import Buffer, Capabilities, Keeping, Lock, ObjectInfo, Rights, Storage
 
 
 class Retrying:
@@ -45,6 +45,7 @@ class Retrying:
         if_absent: bool = False,
         if_match: str | None = None,
         sha256: bytes | None = None,
+        lock: Lock | None = None,
     ) -> ObjectInfo:
         """See ``Storage.put``.
 
@@ -54,7 +55,7 @@ class Retrying:
         attempts = Attempts(self._shared)
         try:
             return attempts.run(
-                lambda: self._storage.put(name, data, if_absent=if_absent, if_match=if_match, sha256=sha256)
+                lambda: self._storage.put(name, data, if_absent=if_absent, if_match=if_match, sha256=sha256, lock=lock)
             )
         except PreconditionFailedError:
             stored = self._stored_by_us(name, data) if attempts.ambiguous else None
@@ -83,6 +84,22 @@ class Retrying:
     def delete(self, name: str, *, version: str | None = None) -> None:
         """See ``Storage.delete``."""
         Attempts(self._shared).run(lambda: self._storage.delete(name, version=version))
+
+    def keeps_versions(self) -> bool:
+        """See ``Storage.keeps_versions``."""
+        return Attempts(self._shared).run(self._storage.keeps_versions)
+
+    def set_lock(self, name: str, lock: Lock, *, version: str | None = None) -> None:
+        """See ``Storage.set_lock``."""
+        Attempts(self._shared).run(lambda: self._storage.set_lock(name, lock, version=version))
+
+    def keeping(self) -> Keeping:
+        """See ``Storage.keeping``."""
+        return Attempts(self._shared).run(self._storage.keeping)
+
+    def rights(self, lock: Lock | None) -> Rights:
+        """See ``Storage.rights``."""
+        return Attempts(self._shared).run(lambda: self._storage.rights(lock))
 
     def probe(self) -> Capabilities:
         """See ``Storage.probe``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -21,15 +21,19 @@ from drtool.errors import (
     StorageError,
     TransientStorageError,
 )
-from drtool.storage.base import Buffer, Capabilities, ObjectInfo
+from drtool.storage.base import Buffer, Capabilities, Keeping, Lock, ObjectInfo, Rights
 from drtool.storage.names import check_name, check_prefix, is_name
 from drtool.storage.probing import probe
+from drtool.storage.s3_bucket import Bucket
 from drtool.storage.s3_client import S3Settings, make_client
 from drtool.storage.s3_errors import FAILURES, translate
+from drtool.storage.s3_locks import lock_of, lock_request, refused_without_locks, retention_request
 from drtool.storage.s3_versions import versions_of_page
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
+
+_Put = Callable[[dict[str, Any]], ObjectInfo]
 
 
 class S3Storage:
@@ -39,6 +43,7 @@ class S3Storage:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._client = make_client(settings or S3Settings(), self.url)
+        self._ward = Bucket(self._client, bucket, self._prefix)
         self._capabilities: Capabilities | None = None
         self._keeps_versions: bool | None = None
         self._bucket_seen = False
@@ -57,15 +62,17 @@ class S3Storage:
         if_absent: bool = False,
         if_match: str | None = None,
         sha256: bytes | None = None,
+        lock: Lock | None = None,
     ) -> ObjectInfo:
         """See ``Storage.put``."""
         check_name(name)
         if if_absent and if_match is not None:
             raise ValueError("if_absent and if_match exclude each other")
         body = data if isinstance(data, bytes) else bytes(data)
+        put = self._putting(name, body, sha256, lock)
         if if_match is not None:
-            return self._swap(name, body, if_match, sha256)
-        return self._put(name, body, {"IfNoneMatch": "*"} if if_absent else {}, sha256)
+            return self._swap(name, put, if_match)
+        return put({"IfNoneMatch": "*"} if if_absent else {})
 
     def get(self, name: str, *, offset: int = 0, length: int | None = None, version: str | None = None) -> bytes:
         """See ``Storage.get``. A whole object is checked against the checksum of its put, where the store kept it."""
@@ -112,6 +119,7 @@ class S3Storage:
             answer["LastModified"].astimezone(UTC),
             _bare(answer["ETag"]),
             _version(answer.get("VersionId")),
+            lock=lock_of(answer),
         )
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
@@ -131,7 +139,7 @@ class S3Storage:
     def list_versions(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """See ``Storage.list_versions``."""
         check_prefix(prefix)
-        if not self._has_versions():
+        if not self.keeps_versions():
             yield from self.list(prefix)
             return
         pages = self._client.get_paginator("list_object_versions").paginate(
@@ -150,6 +158,37 @@ class S3Storage:
                 self._client.delete_object(Bucket=self._bucket, Key=self._key(name), **request)
         except ObjectMissingError:
             self._require_bucket()
+
+    def keeps_versions(self) -> bool:
+        """See ``Storage.keeps_versions``."""
+        if self._keeps_versions is None:
+            try:
+                with self._calling("s3:GetBucketVersioning", ""):
+                    answer = self._client.get_bucket_versioning(Bucket=self._bucket)
+                self._keeps_versions = "Status" in answer
+            except PermissionDeniedError:
+                self._keeps_versions = True
+            except StorageError as error:
+                cause = error.__cause__
+                if not (isinstance(cause, ClientError) and _code(cause) == "NotImplemented"):
+                    raise
+                self._keeps_versions = False
+        return self._keeps_versions
+
+    def set_lock(self, name: str, lock: Lock, *, version: str | None = None) -> None:
+        """See ``Storage.set_lock``."""
+        check_name(name)
+        request = retention_request(lock, version)
+        with self._calling("s3:PutObjectRetention", name, version), refused_without_locks(self._where(name), lock):
+            self._client.put_object_retention(Bucket=self._bucket, Key=self._key(name), **request)
+
+    def keeping(self) -> Keeping:
+        """See ``Storage.keeping``."""
+        return self._ward.keeping()
+
+    def rights(self, lock: Lock | None) -> Rights:
+        """See ``Storage.rights``."""
+        return self._ward.rights(lock)
 
     def probe(self) -> Capabilities:
         """See ``Storage.probe``."""
@@ -172,43 +211,47 @@ class S3Storage:
         """See ``Storage.close``."""
         self._client.close()
 
-    def _put(self, name: str, body: bytes, condition: dict[str, Any], sha256: bytes | None) -> ObjectInfo:
+    def _putting(self, name: str, body: bytes, sha256: bytes | None, lock: Lock | None) -> _Put:
+        """What stores `body`, given a condition."""
         digest = hashlib.sha256(body).digest() if sha256 is None else sha256
-        with self._calling("s3:PutObject", name):
-            answer = self._client.put_object(
-                Bucket=self._bucket,
-                Key=self._key(name),
-                Body=body,
-                ChecksumSHA256=b64encode(digest).decode(),
-                **condition,
-            )
-        return ObjectInfo(
-            name,
-            len(body),
-            self._date(answer["ResponseMetadata"]),
-            _bare(answer["ETag"]),
-            _version(answer.get("VersionId")),
-        )
+        request: dict[str, Any] = {"ChecksumSHA256": b64encode(digest).decode(), **lock_request(lock, body)}
 
-    def _swap(self, name: str, body: bytes, etag: str, sha256: bytes | None) -> ObjectInfo:
+        def put(condition: dict[str, Any]) -> ObjectInfo:
+            with self._calling("s3:PutObject", name), refused_without_locks(self._where(name), lock):
+                answer = self._client.put_object(
+                    Bucket=self._bucket, Key=self._key(name), Body=body, **request, **condition
+                )
+            return ObjectInfo(
+                name,
+                len(body),
+                self._date(answer["ResponseMetadata"]),
+                _bare(answer["ETag"]),
+                _version(answer.get("VersionId")),
+                lock=lock,
+            )
+
+        return put
+
+    def _swap(self, name: str, put: _Put, etag: str) -> ObjectInfo:
         """Put if the object still has this etag.
 
         Servers disagree on whether If-Match takes the ETag with its quotes (RFC 9110) or without (Ceph). Both say
         the same, so where one form fails although HEAD shows the very etag, the other is tried, and remembered.
         """
         try:
-            return self._put_if_match(name, body, etag, sha256, quoted=self._quote_etags)
+            return self._put_if_match(put, etag, quoted=self._quote_etags)
         except PreconditionFailedError:
             if self._current_etag(name) != etag:
                 raise
         quoted = not self._quote_etags
-        info = self._put_if_match(name, body, etag, sha256, quoted=quoted)
+        info = self._put_if_match(put, etag, quoted=quoted)
         self._quote_etags = quoted
         return info
 
-    def _put_if_match(self, name: str, body: bytes, etag: str, sha256: bytes | None, *, quoted: bool) -> ObjectInfo:
+    @staticmethod
+    def _put_if_match(put: _Put, etag: str, *, quoted: bool) -> ObjectInfo:
         try:
-            return self._put(name, body, {"IfMatch": f'"{etag}"' if quoted else etag}, sha256)
+            return put({"IfMatch": f'"{etag}"' if quoted else etag})
         except ObjectMissingError as error:
             raise PreconditionFailedError(error.message) from error
 
@@ -238,17 +281,6 @@ class S3Storage:
 
     def _outside(self, name: str, offset: int, end: int, size: int) -> StorageError:
         return StorageError(f"{self._where(name)}: bytes {offset} to {end} lie outside of its {size}")
-
-    def _has_versions(self) -> bool:
-        """Does the bucket keep versions, or might it, for all that these credentials may know?"""
-        if self._keeps_versions is None:
-            try:
-                with self._calling("s3:GetBucketVersioning", ""):
-                    answer = self._client.get_bucket_versioning(Bucket=self._bucket)
-                self._keeps_versions = "Status" in answer
-            except PermissionDeniedError:
-                self._keeps_versions = True
-        return self._keeps_versions
 
     def _require_bucket(self) -> None:
         """A HEAD that finds nothing does not say whether the bucket is there."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from drtool.errors import DrtoolError
 from drtool.sources.mongodb.binary import find_mongod
 from drtool.sources.mongodb.server import ServerOptions, running
-from tests.bench import cold, increments, replaying, vectors, workload
+from tests.bench import cold, increments, replaying, vectors, workload, years
 from tests.bench.drtools import Drtool
 from tests.bench.measure import FailedError, Measured
 from tests.bench.peers import missing
@@ -32,6 +32,7 @@ _REPORTS: Mapping[str, Callable[[float, int, Path | None], str]] = {
     increments.TITLE: increments.report,
     replaying.TITLE: replaying.report,
     cold.TITLE: cold.report,
+    years.TITLE: years.report,
 }
 
 

@@ -52,7 +52,7 @@ class Place:
 
     def run(self, *pipeline: Sequence[str | Path], stdout: Path | None = None) -> Measured:
         """Measure a pipeline that runs here."""
-        return measure.run(pipeline, cwd=self.directory, env=_environment(), server=self.server.pid, stdout=stdout)
+        return measure.run(pipeline, cwd=self.directory, env=environment(), server=self.server.pid, stdout=stdout)
 
     def empty(self) -> None:
         """Remove what the last round left."""
@@ -74,7 +74,7 @@ class Place:
             workload.drop(self.server.uri, RESTORED)
 
 
-def _environment() -> Mapping[str, str]:
+def environment() -> Mapping[str, str]:
     """This process's without what would steer the tools, or keep Python from keeping its compiled modules."""
     left_out = ("DRTOOL", "XDG_", "RESTIC_", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}

@@ -37,6 +37,9 @@ def test_measures_every_part_and_leaves_nothing(tmp_path: Path) -> None:
     assert "\n  32-bit floats as doubles " in done.stdout
     assert "replay of 200 mixed operations\n  drtool " in done.stdout
     assert "\n  after the same in the larger one " in done.stdout
+    assert "\n  snapshots, nothing cached " in done.stdout
+    assert "\n  retention plan " in done.stdout
+    assert "\n  prune --dry-run " in done.stdout
     assert "with random ids, 0.25 GB of server cache\n  drtool, first backup " in done.stdout
     assert list(tmp_path.iterdir()) == []
 

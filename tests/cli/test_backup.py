@@ -190,3 +190,10 @@ def test_the_key_of_another_repository(site: Site, make_site: Callable[..., Site
     mixed = site.elsewhere("mixed", keys=other.directory)
     ended = mixed.drtool("backup")
     assert (ended.code, ended.result["error"]["kind"]) == (12, "wrong-key")
+
+
+def test_tags_go_into_the_snapshot(site: Site, client: Client, database: str) -> None:
+    fill(client, database, megabytes=0.02)
+    site.backup("--tag", "release", "--tag", "v2", "--tag", "release")
+    site.backup()
+    assert [line["tags"] for line in site.ok("snapshots")[:-1]] == [["release", "v2"], []]

@@ -41,11 +41,11 @@ def test_check_as_json(file: Path) -> None:
 
 
 def test_check_finds_what_is_wrong(file: Path) -> None:
-    file.write_text(GOOD.replace("nightly: {", 'nightly: {scedule: "x", '))
+    file.write_text(GOOD.replace("nightly: {", 'nightly: {colour: "x", '))
     ended = drtool("config", "check", cwd=file.parent, env=URI)
     assert (ended.code, ended.out) == (2, "")
-    known = "check, full_every, sources"
-    assert ended.err == f"error: drtool.yaml:6: jobs.nightly.scedule: unknown key; known here: {known}\n"
+    known = "check, full_every, pitr_window, retention, schedule, sources, timezone"
+    assert ended.err == f"error: drtool.yaml:6: jobs.nightly.colour: unknown key; known here: {known}\n"
     unset = drtool("config", "check", "--json", cwd=file.parent)
     assert (
         "drtool.yaml:3: sources.app.uri: environment variable MONGODB_URI is not set"

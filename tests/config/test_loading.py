@@ -36,7 +36,7 @@ def test_valid() -> None:
         (
             "    sources: [app]",
             "    sources: [app]\n    scedule: x",
-            "14: jobs.nightly.scedule: unknown key; known here: check, full_every, sources",
+            "14: jobs.nightly.scedule: unknown key; did you mean 'schedule'?",
         ),
         ("jobs:", "job:", "11: job: unknown key; did you mean 'jobs'?"),
         ("databases:", "databses:", "10: sources.app.databses: unknown key; did you mean 'databases'?"),

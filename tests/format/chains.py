@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,7 +49,9 @@ def chain_problems(
         chains[Chain(removal.signer, "removals")].links.append((removal, fields))
         for gone in fields["snapshots"]:
             chain = _chain_of(bytes.fromhex(gone["signer"]), gone)
-            chains[chain].removed[gone["number"]] = gone["hash"]
+            there = {one.hash for one, entry in chains[chain].links if entry["number"] == gone["number"]}
+            if not (gone.get("lost") and there and _is_found_again(trust, chain, gone["hash"], there)):
+                chains[chain].removed[gone["number"]] = gone["hash"]
     for chain in remembered or {}:
         _ = chains[chain]
     problems: list[str] = []
@@ -58,6 +60,40 @@ def chain_problems(
         if remembered and chain in remembered:
             problems += [f"chain {chain.name}: {problem}" for problem in _against_memory(found, remembered[chain])]
     return problems
+
+
+def _is_found_again(trust: Trust, chain: Chain, hash_: str, there: set[str]) -> bool:
+    """Does what was on record as lost stand there again?"""
+    return hash_ in there or (not hash_ and chain.signer not in trust.revocations)
+
+
+def countable(trust: Trust, manifests: Sequence[Sealed], removals: Iterable[Sealed]) -> list[Sealed]:
+    """Those that are to be read: of a revoked signer, what neither its revocation nor another object contradicts."""
+    removed: dict[tuple[Chain, int], str] = {}
+    for removal in removals:
+        for gone in removal.fields["snapshots"]:
+            removed[_chain_of(bytes.fromhex(gone["signer"]), gone), gone["number"]] = gone["hash"]
+    told: dict[tuple[Chain, int], set[str | None]] = defaultdict(set)
+    refused: set[str] = set()
+    for sealed in sorted(manifests, key=lambda one: one.fields["number"], reverse=True):
+        fields = sealed.fields
+        chain, number = _chain_of(sealed.signer, fields), fields["number"]
+        if chain.signer in trust.revocations:
+            gone_hash = removed.get((chain, number))
+            witnesses = told[chain, number] or ({gone_hash} if gone_hash else {sealed.hash})
+            if _is_late(trust, chain, number, sealed.hash) or sealed.hash not in witnesses:
+                refused.add(sealed.name)
+                continue
+        told[chain, number - 1].add(fields["previous"])
+    return [sealed for sealed in manifests if sealed.name not in refused]
+
+
+def _is_late(trust: Trust, chain: Chain, number: int, hash_: str) -> bool:
+    """Does a revocation end the chain before this?"""
+    if chain.signer not in trust.revocations:
+        return False
+    last = trust.revocations[chain.signer].get(chain.name)
+    return last is None or number > last["number"] or (number == last["number"] and hash_ != last["hash"])
 
 
 def heads(manifests: Iterable[Sealed]) -> dict[Chain, Head]:
@@ -97,14 +133,12 @@ def _of_one(trust: Trust, chain: Chain, found: _Found) -> Iterator[str]:
     for sealed, fields in found.links:
         number, previous = fields["number"], fields["previous"]
         before = set(hashes.get(number - 1, ()))
-        if number - 1 in found.removed:
+        if found.removed.get(number - 1):
             before.add(found.removed[number - 1])
         if (previous is None) != (number == 1) or (before and previous not in before):
             yield f"{sealed.name} does not follow number {number - 1}"
-        if chain.signer in trust.revocations:
-            last = trust.revocations[chain.signer].get(chain.name)
-            if last is None or number > last["number"] or (number == last["number"] and sealed.hash != last["hash"]):
-                yield f"{sealed.name} was signed by a revoked signer"
+        if _is_late(trust, chain, number, sealed.hash):
+            yield f"{sealed.name} was signed by a revoked signer"
 
 
 def _against_memory(found: _Found, head: Head) -> Iterator[str]:

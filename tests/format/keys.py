@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import struct
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +19,10 @@ from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PrivateKey, Suite
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 SUITES = {
@@ -105,6 +108,53 @@ def read_identity(text: str) -> Identity:
         fingerprint=hashlib.sha256(b"drtool/1/recipient\0" + public).digest()[:16],
         root=root or own_root.public_key().public_bytes_raw(),
     )
+
+
+def read_escrow(data: bytes, passphrase: str) -> str:
+    """The text of the identity file in an escrow object: all that is needed besides the store."""
+    fields = json_object(data.partition(b"\n")[0])
+    with reading("the escrow"):
+        require(fields["drtool"] == "escrow", "is no escrow")
+        require(fields["format"] == 1, "is of another format")
+        kdf = fields["kdf"]
+        require(kdf["name"] == "argon2id", "asks for another key derivation")
+        require(65_536 <= kdf["memory_kib"] <= 4_194_304, "asks for too little or too much memory")
+        require(1 <= kdf["iterations"] <= 16 and 1 <= kdf["lanes"] <= 16, "asks for too little or too much time")
+        repository, fingerprint = bytes.fromhex(fields["repository"]), bytes.fromhex(fields["recipient"])
+        argon = Argon2id(
+            salt=bytes.fromhex(kdf["salt"]),
+            length=32,
+            iterations=kdf["iterations"],
+            lanes=kdf["lanes"],
+            memory_cost=kdf["memory_kib"],
+        )
+        key = argon.derive(unicodedata.normalize("NFC", passphrase).encode())
+        sealed = base64.b64decode(fields["sealed"], validate=True)
+        aad = b"drtool/1/escrow\0" + repository + fingerprint
+        text = AESGCM(key).decrypt(bytes(12), sealed, aad).decode()
+        identity = read_identity(text)
+        require(identity.fingerprint == fingerprint, "holds another identity")
+        _signed_lines(data, "escrow", identity.root)
+    return text
+
+
+def typed_in(paper: str) -> str:
+    """An identity line from the groups of a paper key, each with its check character."""
+    groups = re.findall(r"([A-Z2-7]+)/([A-Z2-7])", paper.upper())
+    for number, (group, check) in enumerate(groups, start=1):
+        require(_check_character(number, group) == check, f"group {number} is mistyped")
+    return _PREFIX + "-".join(group for group, _ in groups)
+
+
+def _check_character(number: int, group: str) -> str:
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+    found = number
+    for place, letter in enumerate(group, start=1):
+        value = letters.index(letter)
+        for _ in range(place):  # times x, modulo x^5 + x^2 + 1
+            value = value << 1 ^ (0b100101 if value & 16 else 0)
+        found ^= value
+    return letters[found]
 
 
 def _secret(encoded: str) -> bytes:

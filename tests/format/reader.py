@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.format.chains import Chain, Head, chain_problems, check_number, heads
+from tests.format.chains import Chain, Head, chain_problems, check_number, countable, heads
 from tests.format.chunks import CATALOG, DATA, PRIVATE, Chunks, read_index
 from tests.format.keys import FormatError, derive, open_trust, read_identity, reading, require
 from tests.format.lists import CutRule, Page, Reference, Root, planted, walk
@@ -70,8 +70,9 @@ class Repository:
         self.problems: list[str] = []
         for index in self._sound(INDEX):
             self.chunks.add(index.payload)
-        manifests = self._sound(MANIFEST)
-        self.problems += chain_problems(self.trust, manifests, self._sound(REMOVAL), remembered)
+        manifests, removals = self._sound(MANIFEST), self._sound(REMOVAL)
+        self.problems += chain_problems(self.trust, manifests, removals, remembered)
+        manifests = countable(self.trust, manifests, removals)
         snapshots = [Snapshot(sealed.fields["snapshot"], sealed.hash, sealed.fields) for sealed in manifests]
         self.snapshots = sorted(snapshots, key=_time_and_number)
         self.heads = heads(manifests)

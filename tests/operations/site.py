@@ -155,7 +155,7 @@ def small_packs() -> contextlib.AbstractContextManager[Any]:
     """Inside, packs are small and indexed often, so that little data makes many of them."""
     stack = contextlib.ExitStack()
     stack.enter_context(mock.patch("drtool.repository.packs.PACK_BYTES", SMALL_PACK))
-    stack.enter_context(mock.patch("drtool.repository.writer.PACKS_PER_INDEX", 2))
+    stack.enter_context(mock.patch("drtool.repository.storing.PACKS_PER_INDEX", 2))
     return stack
 
 

@@ -97,11 +97,15 @@ def test_whole(desk: Desk) -> None:
     names = {check["name"] for check in result["checks"]}
     assert names >= {"sum-of-balances", "one-instant", "cannot-read", "sandbox-equal", "sandbox-dbhash", "level"}
     assert names >= {"gone", "complete", "dbhash", "counts", "indexes", "file", "view", "server-ended", "nothing-left"}
+    assert names >= {"found", "only-that", "sound-again", "newest", "week", "month", "year"}
     figures = result["figures"]
     assert figures["seed"]["collections"]["transactions"] > 40_000
     assert figures["backup"]["committed"] > figures["backup"]["included"] >= 0
     assert "identity" in figures["keys"]["refusal"]
     assert figures["verify"]["level"] == "restored"
+    assert figures["tamper"]["object"] in figures["tamper"]["message"]
+    assert figures["rotation"]["taken"] == 365 * 4
+    assert [each["snapshots"] for each in figures["rotation"]["course"][:2]] == [4, 28]
     assert figures["increment"]["backup"]["records"] == figures["restore"]["records"]
     assert result["seconds"] < sum(step["seconds"] for step in steps) + 10
 

@@ -12,6 +12,7 @@ from drtool.repository.agent_key import AgentKey
 from drtool.repository.chain import Snapshot, open_snapshot
 from drtool.repository.identity import Identity
 from drtool.repository.keyring import ChunkKind
+from drtool.repository.locks import LockRule
 from drtool.repository.manifests import Manifest, SourceEntry, Statistics, StreamEntry, encode_streams, new_id
 from drtool.repository.pages import Bounds, ChunkRef, PageBuilder
 from drtool.repository.primitives import SigningKey
@@ -71,10 +72,10 @@ class Made:
         return Repository.open(self.storage, agent=agent, identity=identity, state_dir=state, cache_dir=cache)
 
 
-def make(directory: Path, storage: Storage | None = None) -> Made:
-    """An empty repository in a directory (or in `storage`)."""
+def make(directory: Path, storage: Storage | None = None, rule: LockRule | None = None) -> Made:
+    """An empty repository in a directory (or in `storage`); `rule` locks what is put there."""
     store = storage or DirectoryStorage(directory / "repository")
-    created = create(store, "host1")
+    created = create(store, "host1", rule)
     return Made(store, created.agent_key, created.identity, directory / "local")
 
 

@@ -26,7 +26,7 @@ def _die_before_the_index(storage: DirectoryStorage, agent: AgentKey, directory:
         writer = ChunkWriter(repository)
         for chunk in data:
             writer.add(ChunkKind.DATA, chunk)
-        writer._put_index = lambda: os._exit(9)  # type: ignore[method-assign]
+        writer._store.flush = lambda: os._exit(9)  # type: ignore[method-assign]
         writer.flush()
         os._exit(0)
     _, status = os.waitpid(child, 0)

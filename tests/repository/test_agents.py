@@ -105,7 +105,7 @@ def test_local_files_of_an_agent_hold_no_records(victim: Made) -> None:
 
 def test_an_agent_key_opens_no_data_slot(victim: Made) -> None:
     keyring = victim.agent.keyring
-    secrets = [keyring.id_key, victim.agent.seed, *keyring.catalog.values()]
+    secrets = [keyring.id_key, victim.agent.seed, victim.agent.ring_opener.secret, *keyring.catalog.values()]
     for name, data in objects(victim.storage, "packs/").items():
         for slot in decode_header(data, name):
             for secret in secrets:

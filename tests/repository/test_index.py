@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from drtool.errors import DamagedObjectError, RepositoryError, TamperedError
+from drtool.repository import refreshing
 from drtool.repository.cache import IndexCache
 from drtool.repository.index import NOBODY, decode_index, encode_index, index_name
 from drtool.repository.keyring import ChunkKind
@@ -96,9 +100,73 @@ def test_cache_add_and_drop(tmp_path: Path) -> None:
     assert [location.indexed_by for location in cache.locations(row.id)] == [b"V" * 32]
     assert cache.locations(two.rows[0].id) == []
     assert cache.object_names() == {"index/b"}
-    cache.forget_pack(one.sha256)
-    assert cache.locations(row.id) == []
     cache.close()
+
+
+def test_cache_tells_ids_apart_that_begin_alike(tmp_path: Path) -> None:
+    cache = IndexCache(tmp_path / "index.sqlite")
+    begin = b"\xff" * 8
+    rows = [replace(row, id=begin + bytes([row.counter]) * 24) for row in _entry(1).rows]
+    rows.append(replace(rows[0], counter=3, offset=300))  # the same chunk once more
+    cache.add_all([("index/a", [replace(_entry(1), rows=tuple(rows))]), ("index/b", [_entry(2)])])
+    assert [place.counter for place in cache.locations(rows[0].id)] == [0, 3]
+    assert [place.counter for place in cache.locations(rows[1].id)] == [1]
+    assert cache.locations(begin + bytes([9]) * 24) == []
+    assert cache.rows(_entry(1).sha256) == rows
+    cache.drop(["index/a"])
+    assert cache.locations(rows[0].id) == []
+    assert cache.rows(_entry(2).sha256) == list(_entry(2).rows)
+    cache.close()
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.sampled_from("abc"), st.frozensets(st.integers(1, 4))),
+        st.tuples(st.just("drop"), st.sampled_from("abc"), st.just(frozenset[int]())),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=40)
+@given(steps=STEPS)
+def test_cache_holds_what_its_objects_say(steps: list[tuple[str, str, frozenset[int]]]) -> None:
+    # Packs 3 and 4 hold the chunks of 1 and 2.
+    pool = {number: replace(_entry(number), rows=_entry(1 + (number - 1) % 2).rows) for number in range(1, 5)}
+    told: dict[str, list[PackEntry]] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        cache = IndexCache(Path(directory) / "index.sqlite")
+        for step, name, numbers in steps:
+            entries = [pool[number] for number in sorted(numbers)]
+            if step == "add":
+                cache.add_all([(name, entries), (name, [pool[1]])])
+                told.setdefault(name, entries)
+            else:
+                cache.drop([name])
+                told.pop(name, None)
+        assert cache.object_names() == told.keys()
+        every = [entry for entries in told.values() for entry in entries]
+        assert sorted(cache.packs()) == sorted({(entry.sha256, entry.size) for entry in every})
+        for entry in pool.values():
+            assert sorted(cache.objects_with(entry.sha256)) == sorted(n for n, those in told.items() if entry in those)
+            assert cache.rows(entry.sha256) == (list(entry.rows) if entry in every else [])
+            for row in entry.rows:
+                there = [one.sha256 for one in every if row in one.rows]
+                assert sorted(place.pack for place in cache.locations(row.id)) == sorted(there)
+        cache.close()
+
+
+def test_the_index_is_read_in_parts(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = made.as_agent()
+    for number in range(3):
+        backup(writer, [Stream("a", (b"chunk %d" % number * 9,))])
+    monkeypatch.setattr(refreshing, "_AT_ONCE_BYTES", 1)
+    reader = made.as_agent("host2")
+    told: list[tuple[int, int]] = []
+    assert reader.refresh_index(lambda done, total: told.append((done, total))) == []
+    assert told == [(number, len(told)) for number in range(1, len(told) + 1)]
+    assert reader.cache.object_names() == writer.cache.object_names() == set(objects(made.storage, "index/"))
+    assert sorted(reader.cache.packs()) == sorted(writer.cache.packs())
 
 
 @pytest.mark.parametrize("content", [b"not a database" * 100, b"SQLite format 3\0" + b"\xff" * 4096])
@@ -122,7 +190,7 @@ def test_a_cache_of_another_version_is_made_anew(tmp_path: Path) -> None:
 def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RepositoryError, match="cannot be used") as caught:
-        IndexCache(tmp_path / "file" / "index.sqlite")
+        IndexCache(tmp_path / "file" / "index.sqlite").object_names()
     assert "removed at any time" in caught.value.hint
 
 
@@ -139,7 +207,7 @@ def test_a_locked_cache_is_left_to_whoever_holds_it(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(sqlite3, "connect", impatient)
     with pytest.raises(RepositoryError, match="locked"):
-        IndexCache(path)
+        IndexCache(path).object_names()
     assert cache.object_names() == {"index/a"}
 
 

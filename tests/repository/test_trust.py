@@ -53,7 +53,7 @@ DOCUMENT = RepositoryDocument(
     created=NOW,
     catalog_key=b"k" * 8,
     recipients=(NamedRecipient(ROOT.recipient, "identity", NOW),),
-    signers=(Signer(b"s" * 32, "host1", frozenset({Role.WRITER}), NOW),),
+    signers=(Signer(b"s" * 32, "host1", frozenset({Role.WRITER}), NOW, OTHER.recipient),),
     revocations=(Revocation(b"x" * 32, NOW, {"0/nightly": LastGood(3, "ab")}),),
     object_lock={"mode": "COMPLIANCE", "days": 30},
 )

@@ -10,8 +10,10 @@ from typing import Any
 
 import zstandard
 
-from drtool.repository import planes
+from drtool.repository import paper, planes
+from drtool.repository.agent_key import AgentKey
 from drtool.repository.chunks import chunk_id, open_chunk
+from drtool.repository.escrow import Released, open_escrow
 from drtool.repository.identity import Identity, Recipient
 from drtool.repository.index import decode_index, encode_index, index_name
 from drtool.repository.keyring import ChunkKind, Keyring
@@ -33,6 +35,7 @@ from drtool.repository.trust import NamedRecipient, RepositoryDocument, Role, Si
 from drtool.repository.wire import Cursor
 from drtool.sources.cutting import CutRule, Cutter
 from tests.format import planes as independent
+from tests.format.keys import read_escrow, read_identity, typed_in
 from tests.repository.builders import NOW
 
 _PAGE = Path(__file__).parents[2] / "docs" / "format.md"
@@ -78,8 +81,9 @@ def _document() -> RepositoryDocument:
 
 
 def test_the_page_has_every_vector() -> None:
-    expected = "identity lineage chunk-ids byte-planes cut-rule cuts signed-lines sealed-manifest sealed-evidence"
-    expected += " sealed-key catalog-slot row pack index-payload page-leaf page-inner bounds"
+    expected = "identity paper agent-ring escrow lineage chunk-ids byte-planes cut-rule cuts"
+    expected += " signed-lines sealed-manifest sealed-evidence sealed-key catalog-slot"
+    expected += " row pack index-payload page-leaf page-inner bounds"
     assert list(VECTORS) == expected.split()
 
 
@@ -223,3 +227,25 @@ def test_bounds() -> None:
     bounds = [Bounds(_raw(first), _raw(last)) for first, last in fields["bounds"]]
     assert encode_bounds(bounds) == _raw(fields["chunk"])
     assert decode_bounds(_raw(fields["chunk"])) == bounds
+
+
+def test_paper() -> None:
+    assert paper.to_lines(_identity()) == VECTORS["paper"]["lines"]
+    assert read_identity(typed_in("\n".join(VECTORS["paper"]["lines"]))).root == _identity().root
+
+
+def test_agent_ring() -> None:
+    fields = VECTORS["agent-ring"]
+    opener = AgentKey("host1", bytes(16), bytes(32), _raw(fields["agent_seed"]), _keyring()).ring_opener
+    assert opener.secret == _raw(fields["ring_secret"])
+    assert opener.recipient.fingerprint == _raw(fields["ring_fingerprint"])
+
+
+def test_escrow() -> None:
+    fields = VECTORS["escrow"]
+    fingerprint = _identity().recipient.fingerprint
+    names = {"drtool": "escrow", "format": 1, "repository": fields["repository"], "recipient": fingerprint.hex()}
+    data = sign_lines("escrow", names | {"kdf": fields["kdf"], "sealed": fields["sealed"]}, _identity().root_key)
+    released = open_escrow(data, "the escrow", fields["passphrase"])
+    assert released == Released(_identity(), _raw(fields["repository"]))
+    assert read_escrow(data, fields["passphrase"]) == fields["text"]

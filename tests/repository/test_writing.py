@@ -150,7 +150,7 @@ def test_many_threads(made: Made) -> None:
 
 def test_several_packs_in_flight(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drtool.repository.packs.PACK_BYTES", 64 * 1024)
-    monkeypatch.setattr("drtool.repository.writer.PACKS_PER_INDEX", 4)
+    monkeypatch.setattr("drtool.repository.storing.PACKS_PER_INDEX", 4)
     chunks = [os.urandom(30_000) for _ in range(60)]
     writer = ChunkWriter(made.as_agent(), uploads=3)
     with ThreadPoolExecutor(8) as pool:

@@ -27,6 +27,7 @@ class Fault(Enum):
     CONFLICT = auto()  # 409 ConditionalRequestConflict, not forwarded
     SKEWED = auto()  # 403 RequestTimeTooSkewed, not forwarded
     DENIED = auto()  # 403 AccessDenied, not forwarded
+    UNKNOWN = auto()  # 501 NotImplemented, not forwarded
     RESET = auto()  # the connection is reset instead of an answer, not forwarded
     DROP_UPLOAD = auto()  # reset after half of the body was read, not forwarded
     LOSE_ANSWER = auto()  # forwarded, and the connection closed without the answer
@@ -45,6 +46,7 @@ _CANNED = {
     Fault.CONFLICT: (409, "ConditionalRequestConflict"),
     Fault.SKEWED: (403, "RequestTimeTooSkewed"),
     Fault.DENIED: (403, "AccessDenied"),
+    Fault.UNKNOWN: (501, "NotImplemented"),
     Fault.LATE_ERROR: (500, "InternalError"),
 }
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "content-length"}

@@ -54,8 +54,8 @@ def rclone_server(directory: Path) -> Iterator[int]:
         yield port
 
 
-def make_bucket(port: int, bucket: str, *, versions: bool = False) -> None:
-    """Make a bucket on the server at 127.0.0.1:`port`."""
+def make_bucket(port: int, bucket: str, *, versions: bool = False, locks: bool = False) -> None:
+    """Make a bucket on the server at 127.0.0.1:`port`; one with Object Lock has versions, too."""
     client = boto3.client(
         "s3",
         endpoint_url=f"http://127.0.0.1:{port}",
@@ -63,7 +63,7 @@ def make_bucket(port: int, bucket: str, *, versions: bool = False) -> None:
         aws_access_key_id=ACCESS_KEY,
         aws_secret_access_key=SECRET_KEY,
     )
-    client.create_bucket(Bucket=bucket)
+    client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=locks)
     if versions:
         client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     client.close()

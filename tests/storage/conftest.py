@@ -15,8 +15,11 @@ from drtool.storage.s3_client import S3Settings
 from tests.servers import s3
 from tests.servers.faults import Proxy, proxy
 from tests.servers.tls import Certificate, make_certificate
+from tests.servers.vaults import shared_port
 
 SERVERS = {"moto": s3.moto_server, "ministack": s3.ministack_server, "rclone": s3.rclone_server}
+#: Shared by all tests of a process, not only those of stores.
+SHARED = {"rgw"}
 
 Store = DirectoryStorage | S3Storage
 OpenStore = Callable[[str], Store]
@@ -50,6 +53,8 @@ class Servers:
         self._fronts: dict[str, Proxy] = {}
 
     def port(self, kind: str) -> int:
+        if kind in SHARED:
+            return shared_port(kind)
         if kind not in self._ports:
             directory = self._directory / kind
             directory.mkdir()
@@ -76,9 +81,9 @@ def s3_storage(servers: Servers, certificate: Certificate) -> Iterator[Callable[
     """Makes a bucket on a server (``moto``, …) and a storage in it."""
     with ExitStack() as stack:
 
-        def make(kind: str, scheme: str = "http", *, versions: bool = False) -> S3Storage:
+        def make(kind: str, scheme: str = "http", *, versions: bool = False, locks: bool = False) -> S3Storage:
             bucket = f"bucket-{secrets.token_hex(6)}"
-            s3.make_bucket(servers.port(kind), bucket, versions=versions)
+            s3.make_bucket(servers.port(kind), bucket, versions=versions, locks=locks)
             settings = S3Settings(endpoint_url=servers.endpoint(kind, scheme), ca_bundle=str(certificate.certificate))
             storage = S3Storage(bucket, "some/Prefix", settings)
             stack.callback(storage.close)
@@ -89,12 +94,12 @@ def s3_storage(servers: Servers, certificate: Certificate) -> Iterator[Callable[
 
 @pytest.fixture
 def open_store(s3_storage: Callable[..., S3Storage], tmp_path: Path) -> OpenStore:
-    """A new storage by its description: ``directory`` or ``moto-https``, ``ministack-http-versions``, …"""
+    """A new storage by its description: ``directory`` or ``moto-https``, ``moto-http-versions``, ``rgw-http-locks``…"""
 
     def make(description: str) -> Store:
         if description == "directory":
             return DirectoryStorage(tmp_path / "repository")
         kind, scheme, *rest = description.split("-")
-        return s3_storage(kind, scheme, versions=rest == ["versions"])
+        return s3_storage(kind, scheme, versions=rest == ["versions"], locks=rest == ["locks"])
 
     return make

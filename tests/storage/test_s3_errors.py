@@ -21,7 +21,7 @@ from drtool.storage.retry import Retrying
 from drtool.storage.s3 import S3Storage
 from drtool.storage.s3_client import S3Settings
 from tests.servers import s3
-from tests.servers.faults import proxy
+from tests.servers.faults import Fault, proxy
 from tests.servers.process import free_port
 from tests.servers.tls import Certificate
 from tests.storage.conftest import Servers
@@ -120,3 +120,17 @@ def test_urls(tmp_path: Path) -> None:
     assert open_storage(str(tmp_path / "x")).url == DirectoryStorage(tmp_path / "x").url
     assert open_storage("s3://bucket/Some/prefix/").url == "s3://bucket/Some/prefix"
     assert open_storage("s3://bucket").url == "s3://bucket"
+
+
+def test_a_store_that_knows_nothing_of_versions(servers: Servers) -> None:
+    """Such as Cloudflare's R2."""
+    port = servers.port("moto")
+    s3.make_bucket(port, "plain")
+    with proxy(port) as front:
+        front.inject(Fault.UNKNOWN, "GET", "versioning", times=2)
+        front.inject(Fault.UNKNOWN, "GET", "versions", times=2)
+        storage = S3Storage("plain", "", S3Settings(endpoint_url=front.url))
+        storage.put("packs/one", b"content")
+        assert not storage.keeps_versions()
+        assert [info.name for info in storage.list_versions()] == ["packs/one"]
+        storage.close()

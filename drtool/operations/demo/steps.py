@@ -24,6 +24,8 @@ class Chapter(Enum):
     VERIFY = ("verify", "Is that backup any good? Restore it into a sandbox and compare")
     DISASTER = ("disaster", "Disaster: somebody drops the database")
     RESTORE = ("restore", "Bring it back, and prove that it is the same")
+    TAMPER = ("tamper", "Somebody alters one bit of the backup")
+    ROTATION = ("rotation", "What would a year of backups leave behind?")
     CLEANUP = ("cleanup", "Clean up")
 
     def __init__(self, id_: str, title: str) -> None:
@@ -149,6 +151,34 @@ class RestoreFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class TamperFigures:
+    """The bit: in which object, in the byte at which ``offset``. ``message`` is what a check of ``objects`` said."""
+
+    object: str
+    offset: int
+    objects: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """How many snapshots remain after so many ``days``, and how many days the oldest of them leads back."""
+
+    days: int
+    snapshots: int
+    oldest: int
+
+
+@dataclass(frozen=True, slots=True)
+class RotationFigures:
+    """So many snapshots ``taken`` in a simulated year, and what the policy left of them on the way."""
+
+    policy: str
+    taken: int
+    course: tuple[Remaining, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CleanupFigures:
     """What stays: the directory where `kept`, else nothing."""
 
@@ -166,6 +196,8 @@ Figures = (
     | VerifyFigures
     | DisasterFigures
     | RestoreFigures
+    | TamperFigures
+    | RotationFigures
     | CleanupFigures
 )
 

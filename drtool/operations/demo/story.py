@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
@@ -18,6 +19,7 @@ from drtool.operations.demo.application import DATABASE, Client, sum_of_balances
 from drtool.operations.demo.day import pass_a_day
 from drtool.operations.demo.fingerprint import Fingerprint, compare, fingerprint
 from drtool.operations.demo.restoring import restore_latest, verify_latest
+from drtool.operations.demo.rotation import rotate
 from drtool.operations.demo.seeding import TRANSFERS, seed
 from drtool.operations.demo.server import Program, check_ended, find_program, serving
 from drtool.operations.demo.steps import (
@@ -33,6 +35,7 @@ from drtool.operations.demo.steps import (
     ServerFigures,
     Step,
 )
+from drtool.operations.demo.tampering import tamper
 from drtool.operations.demo.thief import look_around
 from drtool.operations.demo.transfers import Transfers, check_instant
 from drtool.operations.demo.workplace import JOB, SOURCE, Workplace, workplace
@@ -129,6 +132,10 @@ class _Story:
         self._verify(config, budget)
         before = self._destroy()
         self._restore(config, budget, before)
+        self.teller.begin(Chapter.TAMPER)
+        self.teller.end(*tamper(config, self.place.repository, self.reporter))
+        self.teller.begin(Chapter.ROTATION)
+        self.teller.end(*rotate(self.place, datetime.now(UTC)))
 
     def _make_repository(self) -> Config:
         self.teller.begin(Chapter.REPOSITORY)

@@ -31,7 +31,7 @@ def look_around(config: Config, reporter: Reporter) -> tuple[KeyFigures, list[Ch
         snapshot = known.choose(LATEST).snapshot
         opened.refresh_index()
         budget = Budget.within(config.limits.memory, config.limits.readers)
-        verifier = Verifier(opened, budget, reporter, _no_source)
+        verifier = Verifier(opened, budget, reporter, no_source)
         stack.callback(verifier.close)
         outcome = verifier.verify(snapshot, Level.INTACT, Sample())
         reader = ChunkReader(opened)
@@ -65,5 +65,6 @@ def _refusal(opened: Repository, contents: Contents) -> str:
     return ""
 
 
-def _no_source(origin: SourceEntry) -> Source:
+def no_source(origin: SourceEntry) -> Source:
+    """For levels that need none."""
     raise AssertionError(f"level intact opens no source, and {origin.name} was asked for")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from drtool.errors import AuthenticationError, SourceError, TransientStorageError
+from drtool.operations.admitting import require_writer
 from drtool.operations.budget import Budget
 from drtool.operations.pitr.capturing import Capture, Captured
 from drtool.operations.pitr.writing import Writing
@@ -81,6 +82,9 @@ class Following:
     def _passes(self, pace: Pace, stopping: threading.Event) -> Iterator[Captured]:
         """The passes of one run and one connection."""
         with contextlib.ExitStack() as stack:
+            # Keys may have been rotated since, recipients removed, or this very agent revoked.
+            self._repository.reload()
+            require_writer(self._repository, "an archived log")
             found: LiveLog = stack.enter_context(contextlib.closing(self._log.open()))
             writing = stack.enter_context(Writing(self._repository, self._source, self._budget, self._reporter))
             until = time.monotonic() + RUN_SECONDS

@@ -15,7 +15,12 @@ def parse_moment(text: str) -> datetime:
         raise UsageError(f"{text!r} is no time", hint="Times are ISO 8601: 2026-08-01T14:03:27+02:00") from error
     if found.tzinfo is not None:
         return found
-    first, second = (found.replace(fold=fold).astimezone() for fold in (0, 1))
+    try:
+        first, second = (found.replace(fold=fold).astimezone() for fold in (0, 1))
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"{text!r} lies outside of what can be told without a zone", hint="Add one: Z for UTC."
+        ) from None
     if first.utcoffset() == second.utcoffset():
         return first
     if first.astimezone(UTC).astimezone().replace(tzinfo=None) != found:

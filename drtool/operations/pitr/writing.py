@@ -12,6 +12,7 @@ from types import TracebackType
 from drtool import __version__
 from drtool.errors import DrtoolError, MissingObjectError, ObjectMissingError
 from drtool.operations.budget import Budget
+from drtool.operations.locking import lock_packs
 from drtool.operations.reporting import Reporter
 from drtool.repository.archive import Archived, open_segment
 from drtool.repository.keyring import ChunkKind
@@ -103,6 +104,7 @@ class Writing:
         assert root is not None
         writer.flush()
         self._require_packs(writer)
+        lock_packs(self._repository, writer.packs)
         archived = self._put(run, self._segment(run, place, end, root, threshold))
         run.outcome = "committed"
         segment = archived.segment
@@ -117,6 +119,7 @@ class Writing:
                 for problem in repository.refresh_index():
                     self._reporter.warn(problem.message)
                 writer = ChunkWriter(repository, uploads=1, pack_bytes=self._budget.pack_bytes)
+                run.keep_clear(writer.seen)
             except BaseException:
                 run.__exit__(*sys.exc_info())
                 raise
@@ -163,7 +166,7 @@ class Writing:
             except ObjectMissingError:
                 is_whole = False
             if not is_whole:
-                self._repository.cache.forget_pack(sha256)
+                self._repository.state.note_bad_packs([sha256], ())
                 raise MissingObjectError(
                     f"{name}, which this segment needs, is not there (or not whole): the segment was not committed",
                     hint="Capture again: it stores those chunks anew. Find out what deleted the object.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from hashlib import md5
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from drtool.errors import ConfigError
 from drtool.sources.bandwidth import Bandwidth
 from drtool.sources.base import Consistency, Exporter, ExportPlace, Lack, Probe, Sandbox, StreamDigest, StreamInfo
+from drtool.sources.cutting import Record
 from drtool.sources.mongodb import accounts, definitions, names, roles
 from drtool.sources.mongodb import uri as uris
 from drtool.sources.mongodb.catalogue import Entry, database_names, list_catalogue
@@ -20,6 +21,7 @@ from drtool.sources.mongodb.freezing import freeze
 from drtool.sources.mongodb.granted import find_restore_lacks
 from drtool.sources.mongodb.lacking import find_lacks, unseen
 from drtool.sources.mongodb.oplog.archiving import MongoLog
+from drtool.sources.mongodb.records import records
 from drtool.sources.mongodb.sandbox import sandbox, sandbox_program
 from drtool.sources.mongodb.sessions import NO_RESTRAINT, Restraint
 from drtool.sources.mongodb.splitting import PART_BYTES
@@ -214,6 +216,11 @@ class MongoSource:
         """The MD5 that dbHash gives: over all records in ``_id`` order. A capped collection is not read in that
         order."""
         return md5(usedforsecurity=False) if definitions.Definition.decode(definition).keyed else None
+
+    @staticmethod
+    def records(chunk: bytes) -> Iterator[Record]:
+        """See ``Source.records``."""
+        return records(chunk)
 
     def exporter(self, place: ExportPlace) -> Exporter:
         """mongorestore's directory or archive."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from drtool.errors import ObjectMissingError
+from drtool.errors import ObjectMissingError, PermissionDeniedError
+from drtool.storage.base import Lock
 from drtool.storage.conformance.model import Check, Room, expect, expect_error
 
 #: Seconds that the store's clock and this host's may differ: S3 refuses requests at 900.
 SKEW = 60.0
+#: For how long (seconds) an object is locked; it stays as long, and goes with the next doctor after an hour.
+LOCKED = 60
 
 
 def _versions(room: Room) -> str:
@@ -39,6 +42,24 @@ def _versions(room: Room) -> str:
     return "the store keeps versions"
 
 
+def _locks(room: Room) -> str:
+    if room.storage.keeping().locks is False:
+        return "the store, or this bucket of it, locks nothing: whoever may delete can delete everything"
+    name = room.name("object")
+    now = room.storage.now().replace(microsecond=0)
+    put = room.storage.put(name, b"content", lock=Lock("COMPLIANCE", now + timedelta(seconds=LOCKED / 2)))
+    longer = Lock("COMPLIANCE", now + timedelta(seconds=LOCKED))
+    room.storage.set_lock(name, longer)
+    expect(room.storage.head(name).lock == longer, "a lock was taken and is not shown")
+    expect_error(
+        PermissionDeniedError,
+        lambda: room.storage.delete(name, version=put.version),
+        "deleting a version that is locked",
+    )
+    expect(room.storage.get(name, version=put.version) == b"content", "a version that is locked is gone")
+    return "the store locks objects"
+
+
 def _skew(room: Room) -> str:
     before = datetime.now(UTC)
     theirs = room.storage.now()
@@ -50,6 +71,7 @@ def _skew(room: Room) -> str:
 
 CHECKS = (
     Check("versions", "bringing back what an intruder or an accident replaced", _versions, required=False),
+    Check("object lock", "keeping what somebody with your credentials wants to destroy", _locks, required=False),
     Check(
         "clocks agree",
         "S3 refuses every request at 15 minutes, and retention sets aside snapshots that seem to come from the future",

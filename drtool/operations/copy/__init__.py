@@ -1,0 +1,1 @@
+"""Copying snapshots and segments to a second repository."""

@@ -1,0 +1,1 @@
+"""Garbage collection beside running backups (docs/format.md, "Cleaning up")."""

@@ -1,0 +1,1 @@
+"""Copying to a second repository."""

@@ -1,0 +1,1 @@
+"""Retention: the policy, the guards, plans, and removing."""

@@ -1,0 +1,1 @@
+"""Every kind of object harmed in every way."""
