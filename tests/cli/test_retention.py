@@ -10,11 +10,8 @@ import pytest
 import yaml
 
 from drtool.repository.chain import Snapshot
-from tests.operations.retention.conftest import tmp_path
 from tests.operations.retention.history import take
 from tests.operations.site import Site, drtool
-
-__all__ = ["tmp_path"]
 
 DAYS = 10
 NOWHERE = "mongodb://127.0.0.1:1"

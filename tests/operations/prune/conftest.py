@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.operations.prune.model import FAST
 from tests.operations.prune.shelves import small_packs
 from tests.repository.builders import Made, make
-
-
-@pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    """Where nothing waits for a disk."""
-    with tempfile.TemporaryDirectory(dir=FAST) as directory:
-        yield Path(directory)
 
 
 @pytest.fixture

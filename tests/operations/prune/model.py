@@ -29,8 +29,6 @@ from tests.operations.prune.shelves import contents
 from tests.repository.builders import Made, Stream, commit, make, put_removal, write_stream
 
 SHORT_PACK = 5000
-#: Where hosts' local files do not wait for a disk.
-FAST = "/dev/shm" if Path("/dev/shm").is_dir() else None
 #: The steps of a collector that a turn of its may end before: waiting, looking again, deleting.
 _TURNS = (3, 4, 5)
 
@@ -72,7 +70,7 @@ class World:
     @contextmanager
     def copied(self) -> Iterator[World]:
         """Another world in which the same has happened, on hosts that know nothing of it."""
-        with tempfile.TemporaryDirectory(dir=FAST) as directory:
+        with tempfile.TemporaryDirectory() as directory:
             world = World(Path(directory), self.made)
             try:
                 world.store.objects = dict(self.store.objects)

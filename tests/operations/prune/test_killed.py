@@ -16,7 +16,6 @@ from drtool.operations.prune.prune import Wishes, prune
 from drtool.operations.reporting import Silent
 from drtool.storage.base import ObjectInfo
 from tests.operations.prune.memory_store import MemoryStore
-from tests.operations.prune.model import FAST
 from tests.operations.prune.shelves import clean, read_all, remove, stream
 from tests.repository.builders import Made, backup, make
 
@@ -52,7 +51,7 @@ class Mortal(MemoryStore):
 @pytest.fixture
 def used() -> Iterator[Made]:
     """Packs to delete and to rewrite, index objects to merge."""
-    with tempfile.TemporaryDirectory(dir=FAST) as directory:
+    with tempfile.TemporaryDirectory() as directory:
         yield _filled(Path(directory))
 
 

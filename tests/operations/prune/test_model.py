@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from drtool.operations.prune.collector import Collector
 from drtool.repository.presence import Registered
-from tests.operations.prune.model import FAST, Pruner, Reader, World, Writer, stop_renewing
+from tests.operations.prune.model import Pruner, Reader, World, Writer, stop_renewing
 
 _NUMBERS = st.lists(st.integers(0, 11), min_size=1, max_size=8, unique=True)
 _WHICH = st.integers(0, 1)
@@ -32,7 +32,7 @@ class Protocol(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         """An empty repository."""
-        self.directory = tempfile.TemporaryDirectory(dir=FAST)
+        self.directory = tempfile.TemporaryDirectory()
         self.world = World(Path(self.directory.name))
         world = self.world
         other = world.made.enrol("host2")
@@ -184,7 +184,7 @@ def _orders() -> Iterator[str]:
 def _begun() -> World:
     """A repository in which the backup can find chunks again that nothing needs, in packs that are to be deleted or to
     be rewritten."""
-    directory = tempfile.mkdtemp(dir=FAST)
+    directory = tempfile.mkdtemp()
     world = World(Path(directory))
     world.stack.callback(shutil.rmtree, directory)
     writer = Writer(world, world.open("w1"), "one")

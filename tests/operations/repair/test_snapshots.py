@@ -6,6 +6,7 @@ import contextlib
 import copy
 import random
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,6 @@ from drtool.repository.packs import pack_name
 from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository
 from drtool.storage.directory import DirectoryStorage
-from tests.operations.fast import fast_directory
 from tests.operations.memory import Host, MemorySource
 from tests.operations.repair.looking import verified
 from tests.repository.builders import Made, flipped, make
@@ -39,8 +39,8 @@ def shelf() -> Iterator[tuple[Made, MemorySource]]:
     for stream in ("s", "t"):
         for number in range(RECORDS):
             source.put(stream, b"%06d" % number, chance.randbytes(70))
-    with fast_directory() as directory:
-        made = make(directory)
+    with tempfile.TemporaryDirectory(prefix="drtool-test-", ignore_cleanup_errors=True) as directory:
+        made = make(Path(directory))
         with contextlib.closing(made.as_agent()) as repository:
             host = _host(repository, source)
             host.backup()

@@ -18,21 +18,11 @@ from tests.repository.conftest import made
 
 __all__ = ["made"]
 
-#: Where a sync costs nothing: these tests are of what is stored, not of what survives a power failure.
-FAST = "/dev/shm" if Path("/dev/shm").is_dir() else None
-
-
-@pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    """A directory of the test's own."""
-    with tempfile.TemporaryDirectory(prefix="drtool-retention-", dir=FAST, ignore_cleanup_errors=True) as path:
-        yield Path(path)
-
 
 @pytest.fixture(scope="session")
 def shelf() -> Iterator[History]:
     """Eight days of snapshots, made once."""
-    with tempfile.TemporaryDirectory(prefix="drtool-retention-", dir=FAST) as path:
+    with tempfile.TemporaryDirectory(prefix="drtool-retention-") as path:
         yield begin(make(Path(path)))
 
 

@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
 import pytest
 
-from tests.operations.fast import fast_directory
 from tests.operations.tampering.scene import Scene, set_up
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def one_fetcher() -> Iterator[None]:
     """A thread for each of many small files costs more than it saves."""
     with mock.patch("drtool.repository.repository.FETCHERS", 1):
         yield
 
 
-@pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    """A directory of the test's own."""
-    with fast_directory() as path:
-        yield path
-
-
 @pytest.fixture(scope="session")
 def template() -> Iterator[Scene]:
     """What nobody has harmed."""
-    with fast_directory() as path:
-        yield set_up(path)
+    with tempfile.TemporaryDirectory(prefix="drtool-test-", ignore_cleanup_errors=True) as path:
+        yield set_up(Path(path))
 
 
 @pytest.fixture(scope="session")
 def foreign() -> Iterator[Scene]:
     """Another repository that holds the same."""
-    with fast_directory() as path:
-        yield set_up(path)
+    with tempfile.TemporaryDirectory(prefix="drtool-test-", ignore_cleanup_errors=True) as path:
+        yield set_up(Path(path))
 
 
 @pytest.fixture
