@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from drtool.errors import DrtoolError, RepositoryError, RolledBackError
 from drtool.operations.contents import Listing, Lookup, Need, Problem, needs_below
@@ -112,7 +113,7 @@ class LogCheck:
     ) -> None:
         chosen = sample.choose(listing.packs, os.urandom(16))
         task = f"Reading the log of {checked.source}"
-        advance: Callable[[int], None] = lambda size: self._reporter.advance(task, size)  # noqa: E731 - typed
+        advance = partial(self._reporter.advance, task)
         self._reporter.start(task, sum(chosen.values()))
         try:
             for sha256, found in inspect_packs(self._repository, reader, listing, chosen, level, advance):
