@@ -8,7 +8,8 @@ from pydantic.json_schema import models_json_schema
 
 from drtool.config.model import NAME_PATTERN
 from drtool.config.root import Config
-from drtool.config.sources import SourceSettings, known_types, settings_model
+from drtool.config.source_types.base import SourceSettings
+from drtool.config.sources import known_types, settings_model
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -71,6 +71,8 @@ class Contents:
             has_records=entry.has_records,
             estimated_records=entry.records,
             estimated_bytes=entry.bytes,
+            fine=entry.fine,
+            beside=entry.beside,
         )
 
     def needs(self, entry: StreamEntry, *, bounds: bool = True) -> Iterator[Need]:

@@ -136,6 +136,8 @@ class Gathering:
             definition=self._tools.writer.add(ChunkKind.PRIVATE, stream.definition),
             definition_length=len(stream.definition),
             root=self._tools.pages.build(tracked.coverage) if tracked is not None else None,
+            fine=rule.fine,
+            beside=stream.beside,
         )
 
 

@@ -90,10 +90,10 @@ class Before:
         self._streams = {(entry.source, entry.name): entry for entry in self.entries}
         self._streams |= {(entry.source, entry.identity): entry for entry in self.entries if entry.identity}
 
-    def threshold(self, source: str, stream: StreamInfo) -> int | None:
-        """The T that the stream had; None where it is new."""
+    def cut(self, source: str, stream: StreamInfo) -> tuple[int, bool] | None:
+        """The T that the stream had and whether its rule was fine; None where it is new."""
         entry = self._streams.get((source, stream.identity)) or self._streams.get((source, stream.name))
-        return entry.threshold if entry is not None else None
+        return (entry.threshold, entry.fine) if entry is not None else None
 
     def source(self, name: str) -> SourceEntry | None:
         """What the last snapshot says of a source."""

@@ -9,7 +9,8 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from drtool.config.secrets import Secret
-from drtool.config.sources import ENTRY_POINTS, SourceSettings
+from drtool.config.source_types.base import SourceSettings
+from drtool.config.sources import ENTRY_POINTS
 from drtool.errors import ConfigError, KeyFileError
 from drtool.repository.agent_key import AgentKey
 from drtool.repository.identity import Identity

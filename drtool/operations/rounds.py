@@ -220,10 +220,11 @@ class Rounds:
     def rule(self, stream: StreamInfo) -> CutRule:
         """The cut rule of a stream: the one it had, else one that suits its size."""
         key = self._tools.repository.keyring.cut_key
-        threshold = self._tools.before.threshold(self.source.name, stream)
-        if threshold is not None:
-            return CutRule(key, threshold)
-        return CutRule.for_average(key, stream.estimated_bytes / max(1, stream.estimated_records))
+        known = self._tools.before.cut(self.source.name, stream)
+        if known is not None:
+            return CutRule(key, *known)
+        average = stream.estimated_bytes / max(1, stream.estimated_records)
+        return CutRule.for_average(key, average, fine=stream.fine)
 
     # --- filling the gaps -----------------------------------------------------------------------
 

@@ -125,7 +125,7 @@ class _Comparison:
         self, name: str, restored: StreamInfo, advance: Callable[[int], None]
     ) -> tuple[int, list[Problem]]:
         entry = self._entries[name]
-        rule = CutRule(self._keyring.cut_key, entry.threshold)
+        rule = CutRule(self._keyring.cut_key, entry.threshold, entry.fine)
         digest = self._source.digest(restored.definition)
         expected = self._contents.refs(entry)
         records = 0

@@ -32,7 +32,8 @@ def new_id(moment: datetime | None = None) -> str:
 class StreamEntry:
     """One stream of a snapshot.
 
-    ``definition`` is the id of a private chunk of ``definition_length`` bytes; ``threshold`` the T of its cut rule.
+    ``definition`` is the id of a private chunk of ``definition_length`` bytes; ``threshold`` the T of its cut rule,
+    which is the fine one where ``fine`` is set. ``beside`` names the stream of the source that this one completes.
     """
 
     source: str
@@ -47,6 +48,8 @@ class StreamEntry:
     definition: bytes
     definition_length: int
     root: PageRef | None
+    fine: bool = False
+    beside: str = ""
 
     @property
     def chunks(self) -> int:
@@ -85,6 +88,8 @@ class StreamEntry:
                 "records": root.records,
                 "bytes": root.bytes,
             },
+            **({"fine": True} if self.fine else {}),
+            **({"beside": self.beside} if self.beside else {}),
         }
 
     @classmethod
@@ -111,6 +116,8 @@ class StreamEntry:
                 int(root["records"]),
                 int(root["bytes"]),
             ),
+            fine=bool(value.get("fine", False)),
+            beside=str(value.get("beside", "")),
         )
 
 

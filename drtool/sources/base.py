@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from drtool.sources.cutting import Chunk, CutRule, Record
 from drtool.sources.log import Log
+
+MISSING: Final = object()
+"""What `Source.values` gives for a record without the field."""
 
 
 class Consistency(StrEnum):
@@ -72,7 +75,9 @@ class StreamInfo:
     collection's UUID as hex). ``definition`` is opaque outside the source: options, indexes, schema. A
     stream without records of its own (a view) has ``has_records`` False. ``keyed`` streams are in
     key order and may be read in ranges; the others are in an order that is data.
-    ``estimated_*`` are for progress and for ``CutRule.for_average`` only.
+    ``estimated_*`` are for progress and for ``CutRule.for_average`` only. ``fine`` asks for a fine rule. ``beside``
+    names the stream whose records this one completes (vectors, beside documents): each of its keys is there, too, in
+    the same order, and both are restored and exported together. Its own name begins with that name and ``#``.
     """
 
     name: str
@@ -84,6 +89,8 @@ class StreamInfo:
     has_records: bool = True
     estimated_records: int = 0
     estimated_bytes: int = 0
+    fine: bool = False
+    beside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +327,12 @@ class Target(Protocol):
     def load(self, item: RestoreItem, chunks: Iterable[bytes]) -> Loaded:
         """Write records. Raises ``IncompleteRestoreError``, naming the record, where one could not be written."""
 
+    def load_joined(
+        self, item: RestoreItem, chunks: Iterable[bytes], beside: Sequence[tuple[RestoreItem, Iterable[bytes]]]
+    ) -> Sequence[Loaded]:
+        """`load` for a stream with those that complete it (``StreamInfo.beside``), all of them whole and in order; by
+        one thread. Returns what was written of `item`, then of each in `beside`."""
+
     def rehearse(
         self,
         plan: RestorePlan,
@@ -379,6 +392,16 @@ class Sandbox(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """What holding a restored stream against the snapshot showed: how many records were compared, in what they differ
+    (sentences, the first few), and for `Proof.TOLERANT` the largest error met, as a sentence for the evidence."""
+
+    records: int
+    differences: tuple[str, ...] = ()
+    largest_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ExportItem:
     """One stream to be exported. ``records`` and ``bytes`` are what the manifest says."""
 
@@ -428,6 +451,12 @@ class Exporter(Protocol):
     def write(self, item: ExportItem, chunks: Iterable[bytes]) -> Loaded:
         """Write a stream: all of its records, in order; none of one that has none."""
 
+    def write_joined(
+        self, item: ExportItem, chunks: Iterable[bytes], beside: Sequence[tuple[ExportItem, Iterable[bytes]]]
+    ) -> Sequence[Loaded]:
+        """`write` for a stream with those that complete it (``StreamInfo.beside``). Returns what was written of `item`,
+        then of each in `beside`."""
+
     def finish(self) -> Sequence[str]:
         """Write what comes after all records. Returns sentences that say how to read it without drtool."""
 
@@ -451,6 +480,10 @@ class Source(Protocol):
     def roles(self) -> Mapping[str, str]:
         """Commands for the system's own client that create accounts' least privileges, by purpose (``backup``,
         ``restore``, ``replay``); empty where it has no such thing."""
+
+    def remember_in(self, directory: Path) -> None:
+        """Before `prepare`: a directory on this host, of this source alone in this job and repository, for whatever
+        makes the next reading quicker. It may be empty at any time, and knows nothing of what was committed."""
 
     def prepare(self, previous: Mapping[str, Any] | None) -> Prepared:
         """Everything that needs no common instant. `previous` is the `View.point` of the job's last snapshot."""
@@ -495,6 +528,20 @@ class Source(Protocol):
 
     def digest(self, definition: bytes) -> StreamDigest | None:
         """Computes what `Target.digests` should say of such a stream; None if it says nothing of it."""
+
+    def compare(self, stream: StreamInfo, expected: Iterable[bytes], restored: Iterable[bytes]) -> Compared:
+        """Hold chunks of a restored stream against the snapshot's, all of them in order, by the proof that `stream`
+        (the snapshot's) declares. They need not be cut alike."""
+
+    def regressions(self, before: Mapping[str, Any], restored: Mapping[str, Any]) -> Sequence[str]:
+        """What a restored copy does worse than its original, as sentences, by the `View.point` of both, each taken
+        after everything was read and settled: a search that finds less, say."""
+
+    def values(self, stream: StreamInfo, chunks: Iterable[bytes], path: str) -> Iterator[Any]:
+        """The values of a field in the stream's records, for relations: one for each record, in order; ``MISSING``
+        where it has none, a list where it has several. `path` is as the source's users write it (``metadata.doc_id``, a
+        column). Values are plain: None, bool, int, float, str, bytes, UUID, datetime, or what the source's client gives
+        (an ObjectId). ``UsageError`` for a path that the stream cannot have."""
 
     @staticmethod
     def records(chunk: bytes) -> Iterator[Record]:

@@ -4,7 +4,8 @@ The rule (docs/format.md, "The cut rule"): after record r a cut falls if and onl
 cut are at least 256 KiB and H(cut key, record key) < T, or they are at least 4 MiB. It looks at
 nothing else, so whoever reads the same records from the same cut finds the same chunks. This is
 content-defined chunking with the record as its unit, so no rolling hash is needed; that the
-cut points depend on a secret key keeps chunk lengths from revealing which records they hold. H is XXH3
+cut points depend on a secret key keeps chunk lengths from revealing which records they hold. A *fine* rule cuts after a
+dozen vectors instead of a hundred: where single records change that compress badly, an eighth is stored anew. H is XXH3
 (https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md), a tenth of the cost of a cryptographic hash: whoever
 could choose keys to fool it gains chunks of 256 KiB or of 4 MiB, and nothing else.
 """
@@ -21,6 +22,9 @@ MIN_BYTES = 256 * 1024
 MAX_BYTES = 4 * 1024 * 1024
 #: Bytes expected between the minimum and the cut: chunks are MIN_BYTES + SPREAD_BYTES long on average.
 SPREAD_BYTES = 512 * 1024
+#: The same two of a fine rule.
+FINE_MIN_BYTES = 32 * 1024
+FINE_SPREAD_BYTES = 64 * 1024
 
 Record = tuple[bytes, bytes | memoryview]
 """A record's key and its bytes."""
@@ -44,10 +48,14 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class CutRule:
-    """The rule of one stream: ``key`` (32 bytes) is the lineage's cut key, ``threshold`` is T (0 < T <= 2**64)."""
+    """The rule of one stream: ``key`` (32 bytes) is the lineage's cut key, ``threshold`` is T (0 < T <= 2**64).
+
+    A ``fine`` rule has a smaller minimum.
+    """
 
     key: bytes
     threshold: int
+    fine: bool = False
 
     @property
     def seed(self) -> int:
@@ -55,14 +63,14 @@ class CutRule:
         return int.from_bytes(self.key[:8])
 
     @classmethod
-    def for_average(cls, key: bytes, record_bytes: float) -> CutRule:
+    def for_average(cls, key: bytes, record_bytes: float, *, fine: bool = False) -> CutRule:
         """The rule for records of this average size in bytes.
 
         The size is rounded to a power of two, so that a host that lost its state and measures again
         nearly always arrives at the same T.
         """
         exponent = max(0, round(record_bytes)).bit_length()
-        return cls(key, min(1 << 64, (1 << (64 + exponent)) // SPREAD_BYTES))
+        return cls(key, min(1 << 64, (1 << (64 + exponent)) // (FINE_SPREAD_BYTES if fine else SPREAD_BYTES)), fine)
 
     def marks(self, record_key: bytes) -> bool:
         """H(cut key, record key) < T: may a cut fall after this record?"""
@@ -72,16 +80,17 @@ class CutRule:
 class Cutter:
     """The rule in motion: says after which records to cut. A new one stands at a cut."""
 
-    __slots__ = ("_rule", "size")
+    __slots__ = ("_minimum", "_rule", "size")
 
     def __init__(self, rule: CutRule) -> None:
         self._rule = rule
+        self._minimum = FINE_MIN_BYTES if rule.fine else MIN_BYTES
         self.size = 0
 
     def cuts_after(self, record_key: bytes, size: int) -> bool:
         """Take a record of `size` bytes; True if a cut falls after it."""
         self.size += size
-        if self.size < MIN_BYTES:
+        if self.size < self._minimum:
             return False
         if self.size >= MAX_BYTES or self._rule.marks(record_key):
             self.size = 0

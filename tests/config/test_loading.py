@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from drtool.config.limits import DEFAULT_MEMORY
 from drtool.config.loading import load_config, parse_config
-from drtool.config.sources import MongoSettings
+from drtool.config.source_types.mongodb import MongoSettings
 from drtool.errors import ConfigError, ExitCode
 from tests.config.samples import FILE, VALID, changed, problems, read
 
@@ -41,7 +41,11 @@ def test_valid() -> None:
         ("jobs:", "job:", "11: job: unknown key; did you mean 'jobs'?"),
         ("databases:", "databses:", "10: sources.app.databses: unknown key; did you mean 'databases'?"),
         ("type: mongodb", "type: mongo", "8: sources.app.type: unknown type of source; did you mean 'mongodb'?"),
-        ("    type: mongodb\n", "", "7: sources.app.type: is required: one of mongodb"),
+        (
+            "    type: mongodb\n",
+            "",
+            "7: sources.app.type: is required: one of chroma, files, lancedb, milvus, mongodb, postgres, qdrant, redis",
+        ),
         ("    uri: mongodb://127.0.0.1:27017\n", "", "7: sources.app.uri: is required"),
         ("  url: s3://acme-backups/prod\n", "", "1: repository.url: is required"),
         ("mongodb://127", "http://127", "9: sources.app.uri: must begin with mongodb:// or mongodb+srv://"),

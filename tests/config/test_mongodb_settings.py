@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from drtool.config.sources import MongoSettings
+from drtool.config.source_types.mongodb import MongoSettings
 from tests.config.samples import changed, problems, read
 
 

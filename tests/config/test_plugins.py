@@ -12,7 +12,7 @@ from tests.config.samples import changed, problems, read
 
 PACKAGE = """
 from drtool.config.secrets import Secret
-from drtool.config.sources import SourceSettings
+from drtool.config.source_types.base import SourceSettings
 
 class Settings(SourceSettings):
     token: Secret

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from drtool.config import secrets
 from drtool.config.loading import parse_config
 from drtool.config.secrets import Secret
-from drtool.config.sources import MongoSettings
+from drtool.config.source_types.mongodb import MongoSettings
 from drtool.errors import ConfigError
 from tests.config.samples import VALID, changed, problems, read
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drtool.config.sources import MongoSettings
+from drtool.config.source_types.mongodb import MongoSettings
 from drtool.config.template import render_template
 from tests.config.samples import problems, read
 

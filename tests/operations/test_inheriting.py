@@ -70,7 +70,7 @@ def test_a_host_without_state_lets_the_source_split(site: Site, client: Client, 
         with pytest.raises(NotKeptError, match="lacks page"):
             pages.leaves(stream.root)
         assert pages.parts(stream.root, 2) is None
-        assert before.threshold("nightly", info) == stream.threshold
+        assert before.cut("nightly", info) == (stream.threshold, stream.fine)
         before.close()
 
 

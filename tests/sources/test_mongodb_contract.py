@@ -21,6 +21,8 @@ class MongoHarness:
     server: Server
     client: Client
     name: str
+    splits = True
+    has_versions = True
 
     def source(self, *, part_bytes: int | None = None) -> Source:
         """See ``Harness``."""

@@ -162,7 +162,7 @@ class Foreign:
             return self._trees[key]
         records = self._records_of(type_)
         pages = self._builder()
-        rule = CutRule(self._ends.destination.keyring.cut_key, entry.threshold)
+        rule = CutRule(self._ends.destination.keyring.cut_key, entry.threshold, entry.fine)
         for chunk in cut(chain.from_iterable(map(records, contents.records(entry))), rule):
             pages.add(self._added(chunk.data, chunk.records), Bounds(chunk.first, chunk.last))
         root = pages.finish()

@@ -26,6 +26,7 @@ from drtool.sources.mongodb.sandbox import sandbox, sandbox_program
 from drtool.sources.mongodb.sessions import NO_RESTRAINT, Restraint
 from drtool.sources.mongodb.splitting import PART_BYTES
 from drtool.sources.mongodb.view import MongoView
+from drtool.sources.plain import PlainSource
 
 if TYPE_CHECKING:
     from drtool.sources.mongodb.target import MongoTarget
@@ -89,7 +90,7 @@ class Settings(Protocol):
         """The mongod for sandboxes."""
 
 
-class MongoSource:
+class MongoSource(PlainSource):
     """A MongoDB deployment (``drtool.sources.base.Source``).
 
     `read_uri` names a member to read from instead (a hidden secondary, with ``directConnection=true``); it must
@@ -230,9 +231,6 @@ class MongoSource:
             return DirectoryExporter(place.directory, place.version, place.shown)
         assert place.archive is not None
         return ArchiveExporter(place.archive, place.version, place.shown)
-
-    def close(self) -> None:
-        """Nothing is held between calls."""
 
     def _pinned(self) -> tuple[Client, Deployment, str]:
         """A client for the member to read from."""

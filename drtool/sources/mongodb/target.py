@@ -32,12 +32,13 @@ from drtool.sources.mongodb.oplog.replaying.running import Outcome, rehearse, re
 from drtool.sources.mongodb.planning import Placed, check_version, place
 from drtool.sources.mongodb.search import Search, SearchIndexes
 from drtool.sources.mongodb.view import MongoView
+from drtool.sources.plain import PlainTarget
 
 _RENAME = "Restore under another name with --rename OLD=NEW, or to another server with --to URI."
 _NO_USERS = "Drop those users and roles in the target, or leave all of them alone with --no-users."
 
 
-class MongoTarget:
+class MongoTarget(PlainTarget):
     """A target (``drtool.sources.base.Target``).
 
     On a replica set every write waits for the majority: that paces the load to the secondaries, a failover loses

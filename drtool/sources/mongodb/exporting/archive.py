@@ -17,12 +17,13 @@ from drtool.sources.mongodb.exporting.dumped import AUTH_VERSION, Dumped, dumped
 from drtool.sources.mongodb.exporting.flattening import Flattened
 from drtool.sources.mongodb.exporting.reading_back import how_to_restore
 from drtool.sources.mongodb.exporting.records import count_records
+from drtool.sources.plain import PlainExporter
 
 MAGIC = bytes.fromhex("6de29981")
 TERMINATOR = b"\xff\xff\xff\xff"
 
 
-class ArchiveExporter:
+class ArchiveExporter(PlainExporter):
     """See ``drtool.sources.base.Exporter``. `shown` is what the operator calls the file."""
 
     layout = "mongorestore-archive"

@@ -20,12 +20,13 @@ from drtool.sources.mongodb.exporting.dumped import AUTH_VERSION, Dumped, dumped
 from drtool.sources.mongodb.exporting.flattening import Flattened
 from drtool.sources.mongodb.exporting.reading_back import how_to_restore
 from drtool.sources.mongodb.exporting.records import count_records
+from drtool.sources.plain import PlainExporter
 
 _LONGEST = 238
 _KEPT_OF_LONG = 208
 
 
-class DirectoryExporter:
+class DirectoryExporter(PlainExporter):
     """See ``drtool.sources.base.Exporter``. `shown` is what the operator calls the directory."""
 
     layout = "mongorestore-directory"
