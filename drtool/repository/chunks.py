@@ -14,6 +14,7 @@ from drtool.errors import DamagedObjectError
 from drtool.repository.doubles import may_hold_runs
 from drtool.repository.keyring import ChunkKind, Keyring
 from drtool.repository.primitives import TAG_BYTES, nonce
+from drtool.repository.singles import may_hold_vectors
 
 ID_BYTES = 32
 #: No chunk is longer than this when unpacked: 4 MiB and one more record, of at most 48 MiB.
@@ -27,6 +28,7 @@ class Codec(IntEnum):
     RAW = 0
     ZSTD = 1
     PLANES = 2
+    SINGLES = 3
 
 
 def chunk_id(keyring: Keyring, kind: ChunkKind, data: bytes) -> bytes:
@@ -77,6 +79,12 @@ def _pack(data: bytes) -> tuple[Codec, list[bytes | memoryview]]:
         pieces = planes.pack(data, _workspace.compressor)
         if pieces is not None and sum(map(len, pieces)) < len(data):
             return Codec.PLANES, pieces
+    elif may_hold_vectors(data):
+        from drtool.repository import single_planes
+
+        pieces = single_planes.pack(data, _workspace.compressor)
+        if pieces is not None and sum(map(len, pieces)) < len(data):
+            return Codec.SINGLES, pieces
     packed: bytes = _workspace.compressor.compress(data)
     return (Codec.ZSTD, [packed]) if len(packed) < len(data) else (Codec.RAW, [data])
 
@@ -127,10 +135,11 @@ def decompress(packed: memoryview, length: int, what: str) -> bytes:
             data = _workspace.decompressor.decompress(body, max_output_size=length)
         except zstandard.ZstdError as error:
             raise DamagedObjectError(f"{what} does not unpack: {error}") from error
-    elif codec == Codec.PLANES:
-        from drtool.repository import planes
+    elif codec in (Codec.PLANES, Codec.SINGLES):
+        from drtool.repository import planes, single_planes
 
-        data = planes.unpack(body, length, _workspace.decompressor, what)
+        unpack = planes.unpack if codec == Codec.PLANES else single_planes.unpack
+        data = unpack(body, length, _workspace.decompressor, what)
     else:
         raise DamagedObjectError(f"{what} uses codec {codec}, which this version does not know")
     if len(data) != length:

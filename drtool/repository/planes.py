@@ -17,6 +17,7 @@ import zstandard
 
 from drtool.errors import DamagedObjectError
 from drtool.repository.arena import arena
+from drtool.repository.body_streams import Streams, write_streams
 from drtool.repository.doubles import Run, find_runs, run_bytes
 from drtool.repository.elements import Bits, build, from_planes, narrow, pick, select, to_planes, widen
 from drtool.repository.wire import Cursor
@@ -61,12 +62,8 @@ def pack(data: bytes, compressor: zstandard.ZstdCompressor) -> list[bytes | memo
     held = sorted((run, group.width) for group in groups for run in group.runs)
     if not held:
         return None
-    pieces: list[bytes | memoryview] = [len(held).to_bytes(4)]
-    for stream in (*_table_and_rest(data, held), *_planes(groups, _SINGLE), *_planes(groups, _DOUBLE)):
-        frame = compressor.compress(stream)
-        stored = frame if len(frame) < len(stream) else stream
-        pieces += [len(stored).to_bytes(4), stored]
-    return pieces
+    streams = (*_table_and_rest(data, held), *_planes(groups, _SINGLE), *_planes(groups, _DOUBLE))
+    return [len(held).to_bytes(4), *write_streams(streams, compressor)]
 
 
 def _pays(data: bytes, runs: Sequence[Run], compressor: zstandard.ZstdCompressor) -> bool:
@@ -114,7 +111,7 @@ def unpack(body: memoryview, length: int, decompressor: zstandard.ZstdDecompress
     Allocates a small multiple of `length` at most.
     """
     arena.begin()
-    streams = _Streams(Cursor(body, what), decompressor, what)
+    streams = Streams(Cursor(body, what), decompressor, what)
     table = _read_table(streams, length, what)
     rest = memoryview(streams.next(length - sum(run_bytes(row.values) for row in table)))
     if sum(row.gap for row in table) > len(rest):
@@ -130,29 +127,7 @@ def unpack(body: memoryview, length: int, decompressor: zstandard.ZstdDecompress
     return b"".join([*pieces, rest[at:]])
 
 
-class _Streams:
-    """Takes streams off a body, one after the other."""
-
-    def __init__(self, cursor: Cursor, decompressor: zstandard.ZstdDecompressor, what: str) -> None:
-        self.cursor = cursor
-        self._decompressor = decompressor
-        self._what = what
-
-    def next(self, length: int) -> bytes:
-        """The next stream, which has `length` bytes when unpacked."""
-        stored = self.cursor.take(self.cursor.u32())
-        if len(stored) == length:
-            return stored
-        try:
-            # The frame's own claim decides what is allocated.
-            if len(stored) > length or zstandard.frame_content_size(stored) != length:
-                raise DamagedObjectError(f"{self._what} holds a stream of another length")
-            return self._decompressor.decompress(stored)
-        except zstandard.ZstdError as error:
-            raise DamagedObjectError(f"{self._what} does not unpack: {error}") from error
-
-
-def _read_table(streams: _Streams, length: int, what: str) -> list[_Row]:
+def _read_table(streams: Streams, length: int, what: str) -> list[_Row]:
     number = streams.cursor.u32()
     if number > length // run_bytes(MIN_COUNT):
         raise DamagedObjectError(f"{what} has more arrays than {length} bytes hold")
@@ -167,7 +142,7 @@ def _read_table(streams: _Streams, length: int, what: str) -> list[_Row]:
     return table
 
 
-def _read_values(streams: _Streams, width: int, table: Sequence[_Row], elements: list[memoryview]) -> None:
+def _read_values(streams: Streams, width: int, table: Sequence[_Row], elements: list[memoryview]) -> None:
     """Put the elements of the arrays of this width in their places in `elements`."""
     places = sorted((at for at, row in enumerate(table) if row.width == width), key=lambda at: table[at].values)
     total = sum(table[at].values for at in places)

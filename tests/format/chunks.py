@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tests.format.keys import SEALED_KEY, FormatError, Trust, derive, reading, require
 from tests.format.objects import DIRECTORY, open_sealed
 from tests.format.planes import unpacked as from_planes
+from tests.format.singles import unpacked as from_singles
 
 DATA, CATALOG, PRIVATE = 1, 2, 3
 KIND_WORDS = {DATA: "data", CATALOG: "catalog", PRIVATE: "private"}
@@ -226,6 +227,8 @@ def _unpacked(plain: bytes, length: int) -> bytes:
         body = zstandard.ZstdDecompressor().decompress(body, max_output_size=length, allow_extra_data=False)
     elif codec == 2:
         body = from_planes(body, length)
+    elif codec == 3:
+        body = from_singles(body, length)
     else:
         require(codec == 0, f"has the unknown codec {codec}")
     require(len(body) == length, "has another length")

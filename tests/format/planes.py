@@ -26,17 +26,21 @@ class Run(NamedTuple):
         return 10 * self.values + sum(len(str(index)) for index in range(self.values))
 
 
-class _Body:
+class Body:
+    """Takes numbers and streams off a body."""
+
     def __init__(self, body: bytes) -> None:
         self._rest = body
 
     def number(self) -> int:
+        """A u32."""
         require(len(self._rest) >= 4, "ends within a number")
         (number,) = struct.unpack_from(">I", self._rest)
         self._rest = self._rest[4:]
         return int(number)
 
     def stream(self, length: int) -> bytes:
+        """A stream of so many bytes when unpacked."""
         stored = self.number()
         require(stored <= min(length, len(self._rest)), "has a stream that is too long")
         data, self._rest = self._rest[:stored], self._rest[stored:]
@@ -46,12 +50,13 @@ class _Body:
         return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
 
     def end(self) -> None:
+        """Nothing may follow."""
         require(not self._rest, "goes on after its last stream")
 
 
 def unpacked(data: bytes, length: int) -> bytes:
     """The chunk of `length` bytes that is written down as `data`."""
-    body = _Body(data)
+    body = Body(data)
     number = body.number()
     require(182 * number <= length, "has more runs than it has room for")
     runs = [Run(*fields) for fields in struct.iter_unpack(">BII", body.stream(9 * number))]
@@ -72,7 +77,7 @@ def unpacked(data: bytes, length: int) -> bytes:
     return chunk + rest[at:]
 
 
-def _elements(body: _Body, runs: Sequence[Run], width: int, letter: str) -> dict[int, bytes]:
+def _elements(body: Body, runs: Sequence[Run], width: int, letter: str) -> dict[int, bytes]:
     """The elements of the runs of this width, by the runs' places in the table."""
     places = sorted((place for place, run in enumerate(runs) if run.width == width), key=lambda at: runs[at].values)
     total = sum(runs[place].values for place in places)

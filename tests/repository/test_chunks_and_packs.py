@@ -135,7 +135,7 @@ def test_a_bomb_is_not_unpacked(claims: bool) -> None:
 @pytest.mark.parametrize(
     ("packed", "told"),
     [
-        (b"\x03later", "uses codec 3, which this version does not know"),
+        (b"\x04later", "uses codec 4, which this version does not know"),
         (b"\xff", "uses codec 255, which"),
         (b"\x01not zstd", "does not unpack"),
         (b"\x01", "does not unpack"),
