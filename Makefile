@@ -10,10 +10,11 @@ PIP  := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Tests and measurements start many processes: each would compile drtool anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help test lint demo bench clean
+.PHONY: help test test-heavy lint demo bench clean
 
 help:
 	@echo "make test    run the test suite (ARGS=… goes to pytest, WORKERS=n runs n at once)"
+	@echo "make test-heavy  run what takes long or needs the heavy vector stores (1.4 GB of packages)"
 	@echo "make lint    ruff, mypy, and the rule that imports go one way"
 	@echo "make demo    see the whole story on embedded servers"
 	@echo "make bench   measure (ARGS=… goes to the benchmarks)"
@@ -21,6 +22,9 @@ help:
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS)
+
+test-heavy: $(VENV)/.installed-heavy
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m heavy $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
@@ -49,3 +53,7 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[dev,mongod]'
 	@touch $(VENV)/.installed $@
+
+$(VENV)/.installed-heavy: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[dev,mongod,heavy]'
+	@touch $(VENV)/.installed $(VENV)/.installed-dev $@

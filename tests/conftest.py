@@ -30,12 +30,23 @@ def _use_memory() -> None:
 
 _use_memory()
 
+#: Rooms whose tests are all heavy. Where others run, nobody looks at their modules: the engines may be missing.
+_HEAVY = {f"{Path(__file__).parent}/sources/{kind}" for kind in ("chroma", "lancedb", "milvus")}
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the heavy rooms alone unless heavy tests are asked for."""
+    is_heavy = str(collection_path) in _HEAVY
+    return True if is_heavy and config.getoption("markexpr") == "not heavy" else None
+
+
 # A shell starts what runs in the background with SIGINT ignored, and so would be the processes that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long an example takes says something about the machine, not about the code.
-settings.register_profile("drtool", deadline=None)
+# How long an example takes says something about the machine, not about the code. Half as many as usual: most examples
+# here read and write files, and each run draws others.
+settings.register_profile("drtool", deadline=None, max_examples=50)
 settings.load_profile("drtool")
 
 

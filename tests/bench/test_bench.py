@@ -23,6 +23,7 @@ def _bench(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.heavy
 def test_measures_every_part_and_leaves_nothing(tmp_path: Path) -> None:
     try:
         find_mongod()

@@ -160,6 +160,7 @@ def test_a_mistyped_directory_is_not_made(tmp_path: Path, options: list[str], ag
     assert not (tmp_path / "repositry").exists()
 
 
+@pytest.mark.heavy
 def test_storage_suite_against_s3(tmp_path: Path) -> None:
     with ministack_server(tmp_path) as port:
         make_bucket(port, "backups")

@@ -110,6 +110,7 @@ def test_whole(desk: Desk) -> None:
     assert result["seconds"] < sum(step["seconds"] for step in steps) + 10
 
 
+@pytest.mark.heavy
 def test_kept(desk: Desk) -> None:
     place = desk.root / "story"
     ended = desk.run("demo", "--keep", "--dir", str(place))
