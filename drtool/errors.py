@@ -7,6 +7,7 @@ scripts see in ``--json``; it is the class's name in kebab case and does not cha
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import ClassVar, Self
 
@@ -90,9 +91,16 @@ class RefusedError(DrtoolError):
 
 
 class PartialError(DrtoolError):
-    """Part of what was asked for was done, part was not; the message says which."""
+    """Part of what was asked for was done, part was not; the message says which.
+
+    ``causes`` are the errors of the parts that were not, by name, where they are told one by one.
+    """
 
     exit_code = ExitCode.PARTIAL
+
+    def __init__(self, message: str, *, hint: str = "", causes: Mapping[str, DrtoolError] | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.causes: Mapping[str, DrtoolError] = dict(causes or {})
 
 
 # --- storage -----------------------------------------------------------------------------

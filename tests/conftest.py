@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 _IN_MEMORY = Path("/dev/shm")
 #: What the whole suite needs at a time, with room to spare (bytes): servers' files, and what they are backed up to.
@@ -46,7 +46,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # How long an example takes says something about the machine, not about the code. Half as many as usual: most examples
 # here read and write files, and each run draws others.
-settings.register_profile("drtool", deadline=None, max_examples=50)
+settings.register_profile("drtool", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("drtool")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from drtool.cli.command import Context, drtool_command
-from drtool.cli.units import counted, duration, size
+from drtool.cli.units import apart, counted, duration, size
 from drtool.errors import DrtoolError, PartialError, UsageError, VerificationFailedError
 
 if TYPE_CHECKING:
@@ -29,7 +29,13 @@ drtool backup nightly --dry-run
 """
 )
 @click.argument("jobs", nargs=-1, metavar="[JOB]...")
-@click.option("--source", "only", multiple=True, metavar="S", help="Only this source of the job (again for more).")
+@click.option(
+    "--source",
+    "only",
+    multiple=True,
+    metavar="S",
+    help="Only this source of the job (again for more): of several sources only with --dry-run.",
+)
 @click.option("--full", is_flag=True, help="Read everything, also what did not change since the last snapshot.")
 @click.option("--tag", "tags", multiple=True, metavar="T", help="A word for retention to know it by (again for more).")
 @click.option("--dry-run", is_flag=True, help="Say what would be read; read and write nothing.")
@@ -40,13 +46,14 @@ def command(
 
     Every source is read at one instant, and of it what changed since the last snapshot, where the source can tell.
     What the repository holds already is not stored again. A job that fails does not keep the others from being
-    backed up; the exit code is 3 then. With 4 the snapshot was taken, but those before it may lack changes.
+    backed up; the exit code is 3 then, as it is where one of a job's sources cannot be read: the others are, but there
+    is no snapshot. With 4 the snapshot was taken, but those before it may lack changes.
     """
     from drtool.operations.opening import sources_of
 
     config = context.config()
     words = _tags(tags)
-    wanted = {job: _sources(config, job, only) for job in _jobs(config, jobs)}
+    wanted = {job: _sources(config, job, only, dry_run=dry_run) for job in _jobs(config, jobs)}
     snapshots: list[str] = []
     failures: dict[str, DrtoolError] = {}
     context.output.result(snapshots=snapshots)
@@ -61,6 +68,7 @@ def command(
                     context.output.result(snapshots=snapshots)
                     _refuse_missed(result)
         except DrtoolError as error:
+            _show_causes(context, job, error)
             if len(wanted) == 1:
                 raise
             failures[job] = error
@@ -127,6 +135,12 @@ def _show_failure(context: Context, job: str, error: DrtoolError) -> None:
     context.reporter().warn(f"{job}: {error.message}" + (f" ({error.hint})" if error.hint else ""))
 
 
+def _show_causes(context: Context, job: str, error: DrtoolError) -> None:
+    """A line for each source that could not be read; people were told while it happened."""
+    for source, cause in error.causes.items() if isinstance(error, PartialError) else ():
+        context.output.line("failure", job=job, source=source, kind=cause.kind, message=cause.message, hint=cause.hint)
+
+
 def _jobs(config: Config, jobs: Sequence[str]) -> list[str]:
     unknown = [job for job in jobs if job not in config.jobs]
     if unknown:
@@ -134,12 +148,23 @@ def _jobs(config: Config, jobs: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(jobs)) or sorted(config.jobs)
 
 
-def _sources(config: Config, job: str, only: Sequence[str]) -> list[str]:
+def _sources(config: Config, job: str, only: Sequence[str], *, dry_run: bool) -> list[str]:
+    """Those of the job that were asked for. A snapshot of some of them would be none of the job: it would be what
+    ``latest`` means, and push complete ones out."""
     sources = config.jobs[job].sources
     unknown = [name for name in only if name not in sources]
     if unknown:
         raise UsageError(f"job {job} has no source {unknown[0]!r}", hint=f"Its sources: {', '.join(sources)}")
-    return [name for name in sources if not only or name in only]
+    chosen = [name for name in sources if not only or name in only]
+    if len(chosen) < len(sources) and not dry_run:
+        fitting = [name for name, other in sorted(config.jobs.items()) if set(other.sources) == set(chosen)]
+        raise UsageError(
+            f"job {job} takes one snapshot of {', '.join(sources)} together, and none of {', '.join(chosen)} alone",
+            hint=f"There is a job of just that: drtool backup {fitting[0]}"
+            if fitting
+            else f"Add a job with sources: [{', '.join(chosen)}]; what both jobs read is stored once.",
+        )
+    return chosen
 
 
 def _show(context: Context, result: BackupResult) -> None:
@@ -161,11 +186,14 @@ def _show(context: Context, result: BackupResult) -> None:
         ranges=asdict(result.ranges),
         full_because=result.full_because,
         suspect=list(result.suspects),
+        distance=result.distance,
         head=result.head,
     )
     output.ok(f"{result.job}: snapshot {result.snapshot}")
     held = f"{counted(result.records, 'record')} in {counted(result.streams, 'stream')}"
     output.text(f"  {held}, {size(result.bytes)}, {result.consistency}")
+    if result.distance is not None:
+        output.text(f"  the sources' instants lie {apart(result.distance)} apart")
     ranges = result.ranges
     how = f"full ({result.full_because})" if result.full_because else "incremental"
     output.text(f"  {how}: {ranges.read} of {ranges.total} ranges read, {ranges.checked} checked")

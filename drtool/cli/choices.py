@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from drtool.cli.context import Context
@@ -47,12 +47,12 @@ def refresh_index(opened: Repository, reporter: Reporter) -> list[DrtoolError]:
     return problems
 
 
-def expanded(option: str, text: str | None) -> str | None:
+def expanded(option: str, text: str) -> str:
     """What was typed after `option`, with ``${NAME}`` filled in here: a password need not stand in the process list."""
     from drtool.config.environment import expand
 
     try:
-        return None if text is None else expand(text, os.environ)
+        return expand(text, os.environ)
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from error
 
@@ -68,12 +68,10 @@ def pairs(option: str, texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def origin_of(manifest: Manifest, name: str | None) -> SourceEntry:
-    """The source of a snapshot that ``--source`` names; it need not where there is only one."""
-    found = [source for source in manifest.sources if name is None or source.name == name]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(source.name for source in manifest.sources)
-    if not found:
-        raise UsageError(f"the snapshot has no source {name!r}", hint=f"It has: {names}")
-    raise UsageError("the snapshot has several sources", hint=f"Say which with --source: {names}")
+def origins_of(manifest: Manifest, names: Collection[str]) -> list[SourceEntry]:
+    """The sources of a snapshot that ``--source`` names, in the job's order; all of them where it names none."""
+    held = [source.name for source in manifest.sources]
+    for name in names:
+        if name not in held:
+            raise UsageError(f"the snapshot has no source {name!r}", hint=f"It has: {', '.join(held)}")
+    return [source for source in manifest.sources if not names or source.name in names]

@@ -27,7 +27,7 @@ def lines_of(figures: Figures) -> Iterator[str]:
     """What a chapter's figures say, a line each."""
     match figures:
         case ServerFigures():
-            yield f"MongoDB {figures.version}, a replica set of one node, on loopback"
+            yield f"MongoDB {figures.version}, a replica set of one node, on loopback, and an embedded Qdrant"
             yield f"({figures.program})"
             yield f"Its data, the repository and the keys are in {figures.directory}"
         case SeedFigures():
@@ -54,14 +54,19 @@ def lines_of(figures: Figures) -> Iterator[str]:
         case VerifyFigures():
             yield f"snapshot {figures.snapshot}: {figures.records:,} records restored into a second, private server"
             yield "and read back: every chunk, every definition, the server's own hash of each collection."
+            yield "So are vectors and settings, each in a sandbox of its own; and what must hold between the sources:"
+            yield from figures.relations
             yield f"level {figures.level}, proof {figures.proof}, in {figures.seconds:.1f} s; signed evidence is kept"
         case DisasterFigures():
-            yield f"{figures.documents:,} documents were there a moment ago"
+            yield (
+                f"{figures.documents:,} documents, {figures.vectors:,} vectors and {figures.files} files were there a"
+                " moment ago"
+            )
         case RestoreFigures():
             rate = figures.bytes / max(figures.seconds, 1e-9)
             yield f"snapshot {figures.snapshot}, to the instant {figures.recovered_to:%Y-%m-%d %H:%M:%S} UTC"
             yield (
-                f"{figures.records:,} records in {figures.streams} collections and views, {size(figures.bytes)},"
+                f"{figures.records:,} records in {figures.streams} collections, views and trees, {size(figures.bytes)},"
                 f" in {figures.seconds:.1f} s ({size(rate)}/s, indexes included)"
             )
             yield "(of a time series, the records are its buckets; below, its measurements are counted)"
@@ -89,6 +94,7 @@ def _seeded(figures: SeedFigures) -> Iterator[str]:
         f"{counts['documents']:,} documents with {figures.dimensions}-dimensional embeddings, {counts['sessions']}"
         f" sessions, {counts['metrics']:,} measurements (time series),"
     )
+    yield f"{figures.vectors:,} of those embeddings in the vector store, too; a small tree of settings,"
     yield f"a GridFS file of {size(figures.file_bytes)}, a view, {figures.indexes} indexes: {size(figures.bytes)}"
 
 

@@ -75,7 +75,7 @@ def command(
     if storage and to is not None:
         raise UsageError("--storage and --to are two examinations", hint="Run one after the other.")
     counts = dict.fromkeys(Verdict, 0)
-    target = expanded("--to", to)
+    target = None if to is None else expanded("--to", to)
     findings = examine_storage(config.repository) if storage else examine(config)
     for finding in findings if target is None else examine_target(config, target):
         counts[finding.verdict] += 1

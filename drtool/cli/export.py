@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from drtool.cli.choices import known, origin_of, refresh_index, repository
+from drtool.cli.choices import known, origins_of, refresh_index, repository
 from drtool.cli.command import Context, drtool_command
 from drtool.cli.units import counted, duration, size
 from drtool.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from drtool.operations.export import Export, ExportResult
     from drtool.operations.reporting import Reporter
+    from drtool.repository.chain import Snapshot
+    from drtool.repository.manifests import SourceEntry
+    from drtool.repository.repository import Repository
     from drtool.sources.base import ExportPlace
 
 _PIPE = "-"
@@ -24,31 +30,36 @@ _PIPE = "-"
 @drtool_command(
     example="""
 drtool export latest dump
-drtool export latest-verified --archive app.archive --only app
+drtool export latest-verified --source app --archive app.archive --only app
 drtool export latest --archive - | mongorestore --archive
 """
 )
 @click.argument("name", metavar="SNAPSHOT")
 @click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--archive", metavar="FILE", help="Write one file instead of a directory; - is standard output.")
-@click.option("--source", "source_name", metavar="S", help="Which source of the snapshot, where it has several.")
-@click.option("--only", multiple=True, metavar="NAME", help="A database, db.collection or a glob (again for more).")
+@click.option(
+    "--source", "sources", multiple=True, metavar="S", help="Only this source of the snapshot (again for more)."
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    help="A database, db.collection or a glob (again for more); SOURCE:NAME for that source alone.",
+)
 def command(
     context: Context,
     name: str,
     directory: Path | None,
     archive: str | None,
-    source_name: str | None,
+    sources: tuple[str, ...],
     only: tuple[str, ...],
 ) -> None:
     """Write a snapshot in its system's own layout, to be restored without drtool.
 
-    For MongoDB that is what mongorestore reads: a directory, or with --archive one file. DIR must be empty or not
-    exist, FILE must not exist. What is written is not encrypted. With --archive - everything else that is printed
-    goes to standard error.
+    For MongoDB that is what mongorestore reads: a directory, or with --archive one file. Of several sources each gets a
+    directory of its name in DIR; an archive holds one. DIR must be empty or not exist, FILE must not exist. What is
+    written is not encrypted. With --archive - everything else that is printed goes to standard error.
     """
-    from drtool.operations.export import Export
-    from drtool.operations.opening import source_like
     from drtool.operations.runs import registered, require_still_there
 
     if (directory is None) == (archive is None):
@@ -59,38 +70,97 @@ def command(
         if sys.stdout.isatty():
             raise UsageError("an archive is not for a terminal: name a file, or a program behind a pipe")
     _check(directory, archive)
-    config = context.config()
     reporter = context.reporter()
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(repository(context, reads_data=True))
         snapshot = known(context, opened).choose(name).snapshot
-        origin = origin_of(snapshot.manifest, source_name)
+        origins = origins_of(snapshot.manifest, sources)
         context.output.result(snapshot=snapshot.id, path=shown)
         stack.enter_context(registered(opened, "export", snapshot.manifest.job, reporter))
         require_still_there(opened, snapshot)
         refresh_index(opened, reporter)
-        export = Export(opened, snapshot, source_like(stack, origin, config.sources), only, reporter)
-        stack.callback(export.close)
-        plan = export.plan()
+        exports = _exports(context, stack, opened, snapshot, origins, only)
+        if archive is not None and len(exports) > 1:
+            raise UsageError("an archive holds one source", hint=f"Say which with --source: {', '.join(exports)}")
+        plans = {source: export.plan() for source, export in exports.items()}
         context.output.text(f"snapshot {snapshot.id} of job {snapshot.manifest.job}, {snapshot.manifest.instant}")
-        context.output.text(f"  {plan.records:,} records, {size(plan.bytes)}, to {shown}")
-        _warn_of_space(directory, archive, plan.bytes, reporter)
+        for source, plan in plans.items():
+            of = f"{source}: " if len(plans) > 1 else ""
+            context.output.text(
+                f"  {of}{plan.records:,} records, {size(plan.bytes)}, to {shown}{f'/{source}' if of else ''}"
+            )
+        _warn_of_space(directory, archive, sum(plan.bytes for plan in plans.values()), reporter)
         reporter.warn(f"what is written to {_place(shown)} is NOT encrypted")
-        with _landing(directory, archive, origin.version) as place:
-            result = export.run(plan, place)
+        versions = {origin.name: origin.version for origin in origins}
+        with _landing(directory, archive, versions[next(iter(plans))]) as place:
+            places = _places(place, {source: versions[source] for source in plans})
+            results = {source: exports[source].run(plan, places[source]) for source, plan in plans.items()}
+    _show(context, shown, results)
+
+
+def _exports(
+    context: Context,
+    stack: contextlib.ExitStack,
+    opened: Repository,
+    snapshot: Snapshot,
+    origins: Sequence[SourceEntry],
+    only: tuple[str, ...],
+) -> dict[str, Export]:
+    """One of each source of which something is to be exported; of the others it is said why not."""
+    from drtool.operations.allotting import Asked, allot
+    from drtool.operations.export import Export
+    from drtool.operations.opening import source_like
+
+    like = [source_like(stack, origin, context.config().sources) for origin in origins]
+    wishes, left_out = allot(opened, snapshot, like, Asked(only=only))
+    for name, reason in left_out.items():
+        context.output.text(f"  {name} is not exported: {reason}")
+    exports = {}
+    for source in like:
+        if source.name in wishes:
+            export = Export(opened, snapshot, source, wishes[source.name].only, context.reporter())
+            stack.callback(export.close)
+            exports[source.name] = export
+    return exports
+
+
+def _places(place: ExportPlace, versions: Mapping[str, str]) -> dict[str, ExportPlace]:
+    """For each source: the place itself for the only one, else a directory of its own."""
+    from drtool.operations.landing import below
+
+    if len(versions) == 1:
+        return dict.fromkeys(versions, place)
+    return {source: below(place, source, version) for source, version in versions.items()}
+
+
+def _show(context: Context, shown: str, results: Mapping[str, ExportResult]) -> None:
+    for source, result in results.items():
+        context.output.line(
+            "exported",
+            source=source,
+            layout=result.layout,
+            streams=result.streams,
+            records=result.records,
+            bytes=result.bytes,
+            seconds=round(result.seconds, 3),
+        )
+    layouts = {result.layout for result in results.values()}
     context.output.result(
-        layout=result.layout,
-        streams=result.streams,
-        records=result.records,
-        bytes=result.bytes,
-        seconds=round(result.seconds, 3),
+        layout=next(iter(layouts)) if len(layouts) == 1 else None,
+        layouts={source: result.layout for source, result in results.items()},
+        streams=sum(result.streams for result in results.values()),
+        records=sum(result.records for result in results.values()),
+        bytes=sum(result.bytes for result in results.values()),
+        seconds=round(sum(result.seconds for result in results.values()), 3),
     )
-    context.output.ok(
-        f"exported {counted(result.records, 'record')} ({size(result.bytes)}) in {counted(result.streams, 'stream')}"
-        f" to {_place(shown)} in {duration(result.seconds)}"
-    )
-    for note in result.notes:
-        context.output.text(f"  {note}")
+    for source, result in results.items():
+        where = f"{shown}/{source}" if len(results) > 1 else _place(shown)
+        context.output.ok(
+            f"exported {counted(result.records, 'record')} ({size(result.bytes)})"
+            f" in {counted(result.streams, 'stream')} to {where} in {duration(result.seconds)}"
+        )
+        for note in result.notes:
+            context.output.text(f"  {note}")
 
 
 def _place(shown: str) -> str:

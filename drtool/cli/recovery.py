@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What was typed: a time, or an operation to stop before; and which timeline and source."""
+    """What was typed: a time, or an operation to stop before; and which timeline and sources."""
 
     at: str | None
     before: str | None
     timeline: str | None
-    source: str | None
+    sources: tuple[str, ...]
 
     def goal(self) -> Goal | None:
         """Where to go; None for the snapshot as it is."""
@@ -60,7 +60,7 @@ def find_recovery(
     if goal is None:
         return None
     snapshots = candidates(name, found.catalogue, found.levels)
-    source = _source(context, snapshots, aim.source)
+    source = _source(context, snapshots, aim.sources)
     log = log_of(context, stack, source)
     archive = read_archive(opened, source)
     reporter = context.reporter()
@@ -81,12 +81,12 @@ def find_recovery(
 def hint_at_closer(
     context: Context, stack: contextlib.ExitStack, opened: Repository, chosen: Chosen, name: str, source: str
 ) -> None:
-    """Tell that the archived log leads closer to the time of ``JOB@TIME`` than the snapshot chosen."""
+    """Tell that a source's archived log leads closer to the time of ``JOB@TIME`` than the snapshot chosen."""
     from drtool.operations.pitr.recovering import recover
     from drtool.repository.archive import read_archive
     from drtool.repository.reader import ChunkReader
 
-    goal = Aim(name.partition("@")[2], None, None, None).goal()
+    goal = Aim(name.partition("@")[2], None, None, ()).goal()
     archive = read_archive(opened, source)
     if goal is None or not archive.timelines:
         return
@@ -95,26 +95,41 @@ def hint_at_closer(
     # A hint only: whoever follows it is told what is wrong.
     with contextlib.suppress(RepositoryError, UsageError), contextlib.closing(ChunkReader(opened)) as reader:
         recover(archive, [chosen.snapshot], log_of(context, stack, source), goal, None, reader)
-        context.reporter().note(f"the archived log leads to that very second: restore it with --at {goal.text}")
+        context.reporter().note(
+            f"the archived log of {source} leads to that very second: restore it with --source {source}"
+            f" --at {goal.text}"
+        )
 
 
-def announce(context: Context, recovery: Recovery) -> None:
+def announce_recovery(context: Context, recovery: Recovery) -> None:
     """Say how the way goes on from the snapshot."""
     base, goal = recovery.base, recovery.goal
     to = f"just before {goal.text}" if goal.is_operation else goal.text
     context.output.result(timeline=base.stretch.timeline)
     context.output.text(f"  then replays the archived log to {to} (timeline {base.stretch.timeline[:8]})")
+    others = [source.name for source in base.snapshot.manifest.sources if source.name != base.source.name]
+    if others:
+        context.reporter().warn(
+            f"{base.source.name} alone goes to that moment: {', '.join(others)} would come back of"
+            f" {base.snapshot.manifest.instant} and would not fit; they are left as they are"
+        )
 
 
-def _source(context: Context, snapshots: Sequence[Snapshot], name: str | None) -> str:
+def _source(context: Context, snapshots: Sequence[Snapshot], names: Sequence[str]) -> str:
     from drtool.cli.logs import log_sources
 
     held = {source.name for snapshot in snapshots for source in snapshot.manifest.sources}
-    if name is not None:
+    for name in names:
         if name not in held:
             raise UsageError(f"no such snapshot has a source {name!r}", hint=f"There are: {', '.join(sorted(held))}")
-        log_sources(context, (name,))
-        return name
+    if len(names) > 1:
+        raise UsageError(
+            "--at and --before go with one source: the others of the snapshot have no way to the same moment",
+            hint="Restore that one, then the others as they are in the snapshot, knowing that they will not fit.",
+        )
+    if names:
+        log_sources(context, tuple(names))
+        return names[0]
     having = [one for one in log_sources(context, ()) if one in held]
     if len(having) != 1:
         raise UsageError(

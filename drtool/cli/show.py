@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from drtool.cli.choices import known, refresh_index, repository
 from drtool.cli.command import Context, drtool_command
 from drtool.cli.output import Output
-from drtool.cli.units import duration, size
+from drtool.cli.units import apart, duration, size
 
 if TYPE_CHECKING:
     from drtool.operations.choosing import Chosen
@@ -50,7 +50,7 @@ def command(context: Context, name: str) -> None:
     context.output.result(tags=list(snapshot.manifest.tags), protected=reasons)
     if chosen.distance is not None:
         context.output.text(f"taken {duration(chosen.distance.total_seconds())} before the time asked for")
-    _show(context.output, snapshot, level, signer, suspect=suspect)
+    _show(context.output, snapshot, level, signer, _records(streams), suspect=suspect)
     for reason in reasons:
         context.output.text(f"protected    {reason}")
     if snapshot.manifest.tags:
@@ -76,6 +76,7 @@ def _report(
             records=entry.records,
             bytes=entry.bytes,
             chunks=entry.chunks,
+            **({"beside": entry.beside} if entry.beside else {}),
         )
     output.result(
         snapshot=snapshot.id,
@@ -96,7 +97,7 @@ def _report(
         tool=manifest.tool,
         sources=[asdict(source) for source in manifest.sources],
         streams=len(streams),
-        records=figures.records,
+        records=_records(streams),
         bytes={
             "total": figures.bytes,
             "read": figures.read_bytes,
@@ -105,10 +106,16 @@ def _report(
         },
         chunks={"total": figures.chunks, "new": figures.new_chunks},
         seconds=figures.seconds,
+        source_distance=manifest.distance,
     )
 
 
-def _show(output: Output, snapshot: Snapshot, level: Reached, signer: str, *, suspect: bool) -> None:
+def _records(streams: Sequence[StreamEntry]) -> int:
+    """How many there are; what completes a record (its vectors) is part of it."""
+    return sum(entry.records for entry in streams if not entry.beside)
+
+
+def _show(output: Output, snapshot: Snapshot, level: Reached, signer: str, records: int, *, suspect: bool) -> None:
     manifest, figures = snapshot.manifest, snapshot.manifest.statistics
     verified = f"{level.level.label} on {level.at}" if level.at else "not verified yet"
     output.text(f"snapshot     {snapshot.id}  (number {manifest.number} of job {manifest.job})")
@@ -119,7 +126,7 @@ def _show(output: Output, snapshot: Snapshot, level: Reached, signer: str, *, su
     output.text(f"verified     {verified}" + ("; the last verification FAILED" if level.last_failed else ""))
     if suspect:
         output.text("SUSPECT      it may lack changes: a later increment found one that the source had not told of")
-    output.text(f"size         {figures.records:,} records, {size(figures.bytes)}, {figures.chunks} chunks")
+    output.text(f"size         {records:,} records, {size(figures.bytes)}, {figures.chunks} chunks")
     output.text(f"increment    {'of ' + manifest.base if manifest.base else 'no, everything was read'}")
     new = f"{size(figures.new_bytes)} of it new, stored as {size(figures.stored_bytes)}"
     output.text(f"cost         {size(figures.read_bytes)} read, {new}")
@@ -128,15 +135,36 @@ def _show(output: Output, snapshot: Snapshot, level: Reached, signer: str, *, su
         output.text(
             f"source       {source.name}: {source.type} {source.version}, {source.topology}, at {source.instant}"
         )
+        for path, told in source.point.get("git", {}).items():
+            output.text(f"             {path}: {_checkout(told)}")
         for warning in source.warnings:
             output.text(f"             {warning}")
+    if manifest.distance is not None:
+        output.text(f"apart        {apart(manifest.distance)}: the largest distance between the sources' instants")
+
+
+def _checkout(told: Mapping[str, Any]) -> str:
+    """What git said of a tree of files (docs/format.md, "Files")."""
+    if "commit" not in told:
+        return f"a git checkout of which nothing is known: {told.get('unknown', '')}"
+    return f"git commit {told['commit']}" + ("" if told.get("clean") else ", and changes on top of it")
 
 
 def _show_streams(output: Output, streams: Sequence[StreamEntry]) -> None:
+    """A line each; what completes a stream stands in its line."""
+    from drtool.operations.contents import weakest_proof
+    from drtool.sources.base import Consistency
+
+    parts = {(entry.source, entry.name): [entry] for entry in streams if not entry.beside}
+    for entry in streams:
+        if entry.beside:
+            parts.setdefault((entry.source, entry.beside), []).append(entry)
     output.text()
-    rows = [
-        (f"{e.source}/{e.name}", e.kind, e.consistency, e.proof, f"{e.records:,}", size(e.bytes), e.chunks)
-        for e in streams
-    ]
+    rows = []
+    for (source, name), entries in parts.items():
+        main, total = entries[0], sum(entry.bytes for entry in entries)
+        chunks, proof = sum(entry.chunks for entry in entries), weakest_proof(entries)
+        consistency = max((Consistency(entry.consistency) for entry in entries), key=list(Consistency).index)
+        rows.append((f"{source}/{name}", main.kind, consistency, proof, f"{main.records:,}", size(total), chunks))
     columns = ("STREAM", "KIND", "CONSISTENCY", "PROVABLE", "RECORDS", "SIZE", "CHUNKS")
     output.table(columns, rows, right=("RECORDS", "SIZE", "CHUNKS"))

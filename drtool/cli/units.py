@@ -26,6 +26,13 @@ def duration(seconds: float) -> str:
     return " ".join(shown) or "0 s"
 
 
+def apart(seconds: float) -> str:
+    """A distance in time: ``40 ms``, and from a second on as `duration` has it."""
+    if seconds >= 1:
+        return duration(seconds)
+    return f"{seconds * 1000:.0f} ms" if seconds >= 0.0005 else "less than 1 ms"
+
+
 def counted(number: int, one: str, many: str = "") -> str:
     """``1 segment``, ``2,000 segments``; `many` where that is not `one` with an s."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"

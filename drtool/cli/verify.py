@@ -9,7 +9,7 @@ import click
 
 from drtool.cli.choices import known, refresh_index, repository
 from drtool.cli.command import Context, drtool_command
-from drtool.cli.units import counted, duration, size
+from drtool.cli.units import apart, counted, duration, size
 from drtool.errors import VerificationFailedError
 
 if TYPE_CHECKING:
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from drtool.operations.verify import Verification
 
 _SHOWN = 10
+_DAMAGED = "The problems are listed above. drtool repair snapshots says what is lost, and what can be healed."
+_UNRELATED = (
+    "Everything came back as it was read, but its parts do not fit together: find out in the sources why, or say with"
+    " slack how many may not."
+)
 
 
 @drtool_command(
@@ -60,6 +65,7 @@ def command(context: Context, names: tuple[str, ...], level: str, sample: str | 
     config = context.config()
     reporter = context.reporter()
     failed: list[str] = []
+    kinds: set[str] = set()
     logs: list[Problem] = []
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(repository(context, reads_data=wanted >= Level.READABLE, from_store=True))
@@ -73,13 +79,16 @@ def command(context: Context, names: tuple[str, ...], level: str, sample: str | 
         snapshots = [found.choose(name).snapshot for name in names] or list(found.catalogue.snapshots)
         problems = [Problem.of(error) for error in (*found.problems, *refresh_index(opened, reporter))]
         budget = Budget.within(config.limits.memory, config.limits.readers)
-        verifier = Verifier(opened, budget, reporter, lambda origin: source_like(stack, origin, config.sources))
+        verifier = Verifier(
+            opened, budget, reporter, lambda origin: source_like(stack, origin, config.sources), config.relations
+        )
         stack.callback(verifier.close)
         for snapshot in snapshots:
             outcome = verifier.verify(snapshot, wanted, chosen_sample)
             _show(context, outcome)
             if not outcome.ok:
                 failed.append(snapshot.id)
+                kinds.update(problem.kind for problem in outcome.problems)
         if not names:
             problems += Soundness(opened).problems(wanted)
             for log in LogCheck(opened, reporter).check(wanted, chosen_sample, config.sources):
@@ -92,7 +101,7 @@ def command(context: Context, names: tuple[str, ...], level: str, sample: str | 
     if failed:
         raise VerificationFailedError(
             f"{len(failed)} of {len(snapshots)} snapshots failed: {', '.join(failed)}",
-            hint="The problems are listed above. drtool repair snapshots says what is lost, and what can be healed.",
+            hint=_UNRELATED if kinds == {"relation"} else _DAMAGED,
         )
     if problems or logs:
         raise VerificationFailedError(
@@ -105,6 +114,8 @@ def _show(context: Context, outcome: Verification) -> None:
     from dataclasses import asdict
 
     output = context.output
+    for relation in outcome.relations:
+        output.line("relation", snapshot=outcome.snapshot.id, **asdict(relation), message=relation.message)
     output.line(
         "verification",
         snapshot=outcome.snapshot.id,
@@ -115,6 +126,8 @@ def _show(context: Context, outcome: Verification) -> None:
         seconds=round(outcome.seconds, 3),
         checked=asdict(outcome.checked),
         problems=[asdict(problem) for problem in outcome.problems],
+        tolerated=[asdict(one) for one in outcome.tolerated],
+        relations=len(outcome.relations),
     )
     checked = outcome.checked
     figures = f"{counted(checked.objects, 'object')}, {counted(checked.chunks, 'chunk')}"
@@ -126,9 +139,23 @@ def _show(context: Context, outcome: Verification) -> None:
         output.ok(
             f"{outcome.snapshot.id}: {outcome.level.label}{part}{proof}; {figures} in {duration(outcome.seconds)}"
         )
-        return
-    output.text(f"✗ {outcome.snapshot.id}: not {outcome.level.label}; {figures}")
-    _show_problems(context, outcome.problems)
+    else:
+        output.text(f"✗ {outcome.snapshot.id}: not {outcome.level.label}; {figures}")
+        _show_problems(context, [problem for problem in outcome.problems if problem.kind != "relation"])
+    for one in outcome.tolerated:
+        output.text(f"    {one.stream}: equal within its tolerance, {one.largest_error}")
+    _show_relations(context, outcome)
+
+
+def _show_relations(context: Context, outcome: Verification) -> None:
+    for relation in outcome.relations:
+        mark = {True: "✓", False: "✗", None: "?"}[relation.ok]
+        context.output.text(f"  {mark} {relation.message}")
+        if relation.sample:
+            context.output.text(f"      for instance {', '.join(relation.sample)}")
+    distance = outcome.snapshot.manifest.distance
+    if distance and any(relation.unfit for relation in outcome.relations):
+        context.output.text(f"      (the sources' instants lie {apart(distance)} apart)")
 
 
 def _show_log(context: Context, level: str, log: LogChecked) -> None:

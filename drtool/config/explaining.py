@@ -46,9 +46,14 @@ def _message(finding: ErrorDetails, key: KeyPath, document: Document, model_at: 
     kind, context = finding["type"], finding.get("ctx", {})
     if kind == "extra_forbidden":
         model = model_at(key[:-1], document.content)
-        return "unknown key" + (nearest(str(key[-1]), model.model_fields) if model else "")
+        return "unknown key" + (nearest(str(key[-1]), _keys(model)) if model else "")
     if kind == "value_error":
         return str(context["error"])
     if kind in _MESSAGES:
         return _MESSAGES[kind].format(**context)
     return finding["msg"]
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    """What a model's fields are called in a file."""
+    return [field.alias or name for name, field in model.model_fields.items()]

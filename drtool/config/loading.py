@@ -18,6 +18,7 @@ from drtool.config.limits import Limits
 from drtool.config.paths import DIRECTORY
 from drtool.config.places import find_config
 from drtool.config.problems import KeyPath, Problem, dotted, nearest, refuse
+from drtool.config.relations import SIDES, Relation
 from drtool.config.repository import RepositorySettings
 from drtool.config.root import Config
 from drtool.config.rules import Rules
@@ -51,6 +52,7 @@ def parse_config(text: str, file: Path, environment: Mapping[str, str] = os.envi
     config: Config | None = None
     if document.content is not None:
         problems += _unknown_sources(document)
+        problems += _unknown_in_relations(document)
         config = _validated(document, file.absolute().parent, problems)
     if problems or config is None:
         raise refuse(str(file), problems)
@@ -76,6 +78,8 @@ def _model_at(key: KeyPath, content: Any) -> type[BaseModel] | None:
             return CopySettings
         case ("limits",):
             return Limits
+        case ("relations", int()):
+            return Relation
         case ("jobs", str()):
             return Job
         case ("jobs", str(), "retention"):
@@ -100,6 +104,33 @@ def _unknown_sources(document: Document) -> list[Problem]:
                 key: KeyPath = ("jobs", job, "sources", position)
                 problems.append(Problem(document.line_of(key), key, f"no source '{name}'{nearest(name, sources)}"))
     return problems
+
+
+def _unknown_in_relations(document: Document) -> list[Problem]:
+    """Relations about sources that are not there, or that no job backs up together: nobody would ever check them."""
+    content = document.content if isinstance(document.content, dict) else {}
+    sources, jobs = (found if isinstance(found := content.get(part), dict) else {} for part in ("sources", "jobs"))
+    relations = content.get("relations")
+    together = [set(map(str, names)) for job in jobs.values() if isinstance(names := _sources_of(job), list)]
+    problems = []
+    for position, relation in enumerate(relations if isinstance(relations, list) else ()):
+        named: dict[str, KeyPath] = {}
+        for side in SIDES if isinstance(relation, dict) else ():
+            if isinstance(relation.get(side), str):
+                named[relation[side].partition(".")[0]] = ("relations", position, side)
+        unknown = named.keys() - sources.keys()
+        for name in unknown:
+            problems.append(
+                Problem(document.line_of(named[name]), named[name], f"no source '{name}'{nearest(name, sources)}")
+            )
+        if named and not unknown and not any(names.issuperset(named) for names in together):
+            key: KeyPath = ("relations", position)
+            problems.append(Problem(document.line_of(key), key, f"no job backs up {' and '.join(named)} together"))
+    return problems
+
+
+def _sources_of(job: Any) -> Any:
+    return job.get("sources") if isinstance(job, dict) else None
 
 
 def _with_named_secrets(config: Config) -> Config:

@@ -9,6 +9,7 @@ from pydantic import Field, PrivateAttr
 from drtool.config.jobs import Job
 from drtool.config.limits import Limits
 from drtool.config.model import Model, Name
+from drtool.config.relations import Relation
 from drtool.config.repository import RepositorySettings
 from drtool.config.sources import AnySource
 
@@ -19,6 +20,9 @@ class Config(Model):
     repository: RepositorySettings
     sources: dict[Name, AnySource] = Field(min_length=1, description="The systems that are backed up, by name.")
     jobs: dict[Name, Job] = Field(min_length=1, description="What is backed up together, by name.")
+    relations: tuple[Relation, ...] = Field(
+        default=(), description="What must hold between streams of a snapshot, checked by trial restores."
+    )
     limits: Limits = Field(default_factory=Limits, description="How much of this host drtool may use.")
 
     _path: Path = PrivateAttr(default=Path())

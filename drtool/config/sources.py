@@ -22,7 +22,14 @@ ENTRY_POINTS = "drtool.sources"
 #: The types that drtool brings, with the names of their models in ``drtool.config.source_types``; loaded when one is
 #: met, for each costs time at every start.
 BUILT_IN = {
+    "chroma": "ChromaSettings",
     "mongodb": "MongoSettings",
+    "postgres": "PostgresSettings",
+    "files": "FilesSettings",
+    "redis": "RedisSettings",
+    "lancedb": "LanceSettings",
+    "milvus": "MilvusSettings",
+    "qdrant": "QdrantSettings",
 }
 
 

@@ -44,6 +44,9 @@ jobs:
     # schedule: "0 2 * * *"
     # timezone: Europe/Berlin
 
+# What must hold between records, of different sources too; drtool verify --level restored checks it.
+# relations: [{{every: app.shop.orders.customer, exists_in: app.shop.customers._id}}]
+
 # How much of this host drtool may use.
 # limits:
 #   memory: 300 MB

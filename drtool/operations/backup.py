@@ -10,6 +10,7 @@ from drtool.errors import DrtoolError
 from drtool.operations.admitting import require_writer
 from drtool.operations.budget import Budget
 from drtool.operations.committing import BackupResult, commit
+from drtool.operations.failing import Failures
 from drtool.operations.gathering import Gathering
 from drtool.operations.inheriting import Before, Thoroughness
 from drtool.operations.keeping import Pages
@@ -19,7 +20,7 @@ from drtool.operations.rounds import Tools
 from drtool.repository.repository import Repository
 from drtool.repository.runs import Run
 from drtool.repository.writer import ChunkWriter
-from drtool.sources.base import Source
+from drtool.sources.base import Probe, Source
 
 _DEFAULT = Thoroughness()
 
@@ -35,15 +36,13 @@ def back_up(
 ) -> BackupResult:
     """Read of the job's sources what changed since the last snapshot, at one instant each, and commit a snapshot.
 
-    On any error nothing is committed, and what was stored is kept for the next run. ``WrongKeyError`` where nobody
-    would accept the snapshot.
+    On any error nothing is committed, and what was stored is kept for the next run; where a source of several fails the
+    others are read first, and then ``PartialError`` tells. ``WrongKeyError`` where nobody would accept the snapshot.
     """
     started = time.monotonic()
     require_writer(repository, "backups")
-    probes = [source.probe() for source in sources]
-    for source, probe in zip(sources, probes, strict=True):
-        for warning in probe.warnings:
-            reporter.warn(f"{source.name}: {warning}")
+    failures = Failures(job, [source.name for source in sources], reporter)
+    probed = _probed(sources, failures, reporter)
     with Run(repository, "backup", job) as run:
         for problem in repository.refresh_index():
             reporter.warn(problem.message)
@@ -61,10 +60,22 @@ def back_up(
                     f"{len(ground.lost):,} chunks of the last snapshot lie in no pack to rely on: their ranges are read"
                     " again, and stored anew"
                 )
-            reads = Gathering(tools, "" if ground is not None else NO_FOOTING).read_all(sources, probes)
-            result = commit(tools, run, reads, ground.packs if ground is not None else {}, started, tags)
+            gathered = Gathering(tools, "" if ground is not None else NO_FOOTING, failures).read_all(probed)
+            failures.refuse()
+            result = commit(tools, run, gathered, ground.packs if ground is not None else {}, started, tags)
         run.outcome = "committed"
     return result
+
+
+def _probed(sources: Sequence[Source], failures: Failures, reporter: Reporter) -> dict[str, tuple[Source, Probe]]:
+    """The sources that can be reached, by name, with what they say of themselves."""
+    probed: dict[str, tuple[Source, Probe]] = {}
+    for source in sources:
+        with failures.of(source.name):
+            probed[source.name] = source, source.probe()
+            for warning in probed[source.name][1].warnings:
+                reporter.warn(f"{source.name}: {warning}")
+    return probed
 
 
 @contextlib.contextmanager

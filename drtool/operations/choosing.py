@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from drtool.errors import NoSuchSnapshotError, UsageError
+from drtool.operations.safekeeping import is_safety
 from drtool.repository.chain import Catalogue, Snapshot
 from drtool.repository.evidence import Level, Reached
 
@@ -25,16 +26,20 @@ class Chosen:
 
 
 def choose(text: str, catalogue: Catalogue, levels: Mapping[str, Reached]) -> Chosen:
-    """The snapshot that `text` names; ``NoSuchSnapshotError`` without one, ``UsageError`` where it is unclear."""
+    """The snapshot that `text` names; ``NoSuchSnapshotError`` without one, ``UsageError`` where it is unclear.
+
+    A safety snapshot has to be named by its id or its job.
+    """
     job, at, moment = text.partition("@")
     if at:
         return _of_job(job, moment, catalogue, levels)
     if text in (LATEST, LATEST_VERIFIED):
-        jobs = sorted({s.manifest.job for s in catalogue.snapshots})
+        own = [s for s in catalogue.snapshots if not is_safety(s)]
+        jobs = sorted({s.manifest.job for s in own})
         if len(jobs) > 1:
             candidates = ", ".join(f"{job}@{text}" for job in jobs)
             raise UsageError(f"{text} is unclear: there are several jobs", hint=f"Say which: {candidates}")
-        return Chosen(_newest(_verified(catalogue, catalogue.snapshots, text, levels), text))
+        return Chosen(_newest(_verified(catalogue, own, text, levels), text))
     return Chosen(catalogue.named(text))
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from drtool import __version__
 from drtool.errors import DrtoolError, MissingObjectError
 from drtool.operations.contents import weakest_proof
-from drtool.operations.gathering import Ranges, SourceRead
+from drtool.operations.gathering import Gathered, Ranges, SourceRead
 from drtool.operations.inheriting import Before
 from drtool.operations.locking import lock_packs
 from drtool.operations.overlaying import is_overlay
@@ -43,7 +43,8 @@ class BackupResult:
     """A committed snapshot in figures. Bytes are those of records, but for ``stored_bytes`` (in packs).
 
     ``bytes``, ``records`` and ``chunks`` are what it holds, ``read_bytes`` what this run read. ``full_because`` is
-    empty for an increment. ``missed`` are streams of which the source had not told a change, and ``suspects`` the
+    empty for an increment. ``distance`` is the largest between the instants of its sources, in seconds (None for one
+    source). ``missed`` are streams of which the source had not told a change, and ``suspects`` the
     snapshots that may lack such changes.
     """
 
@@ -66,6 +67,7 @@ class BackupResult:
     head: str
     missed: tuple[str, ...] = ()
     suspects: tuple[str, ...] = ()
+    distance: float | None = None
 
     @property
     def incremental(self) -> bool:
@@ -76,17 +78,18 @@ class BackupResult:
 def commit(
     tools: Tools,
     run: Run,
-    reads: Sequence[SourceRead],
+    gathered: Gathered,
     ground: Mapping[bytes, int],
     started: float,
     tags: tuple[str, ...] = (),
 ) -> BackupResult:
-    """Commit a snapshot of `reads` with `tags`; `started` is when the run began, by the monotonic clock.
+    """Commit a snapshot of what was `gathered` with `tags`; `started` is when the run began, by the monotonic clock.
 
     `ground` are the packs (with their sizes) of the last snapshot, for what is taken over from it.
     ``MissingObjectError`` where a pack that it needs is not there: nothing is committed then.
     """
     repository, writer, before = tools.repository, tools.writer, tools.before
+    reads = gathered.reads
     streams = [entry for read in reads for entry in read.streams]
     lists = tuple((writer.add(ChunkKind.CATALOG, data), len(data)) for data in encode_streams(streams))
     writer.flush()
@@ -94,7 +97,7 @@ def commit(
     inherited = ground if any(read.source.increments for read in reads) else {}
     packs = _require_packs(tools, {**inherited, **writer.packs}, streams, "the snapshot was not committed")
     lock_packs(repository, packs)
-    manifest = _manifest(tools, run, reads, streams, lists, started, tags)
+    manifest = _manifest(tools, run, gathered, streams, lists, started, tags)
     # Before the commit, because a snapshot that this host does not know again is none to start from.
     repository.state.rely(before.job, manifest.snapshot, manifest.number, tools.pages.used, packs)
     hash_ = _put_manifest(repository, run, manifest)
@@ -108,13 +111,13 @@ def commit(
 def _manifest(
     tools: Tools,
     run: Run,
-    reads: Sequence[SourceRead],
+    gathered: Gathered,
     streams: Sequence[StreamEntry],
     lists: tuple[tuple[bytes, int], ...],
     started: float,
     tags: tuple[str, ...],
 ) -> Manifest:
-    before, counts = tools.before, tools.writer.counts
+    before, counts, reads = tools.before, tools.writer.counts, gathered.reads
     declared = [read.source.consistency for read in reads] + [entry.consistency for entry in streams]
     consistency = max(map(Consistency, declared), key=_WEAKEST.index)
     instant = max(datetime.fromisoformat(read.source.instant) for read in reads)
@@ -137,7 +140,7 @@ def _manifest(
         stream_count=len(streams),
         stream_chunks=lists,
         statistics=Statistics(
-            records=sum(entry.records for entry in streams),
+            records=sum(entry.records for entry in streams if not entry.beside),
             bytes=sum(entry.bytes for entry in streams),
             chunks=sum(entry.chunks for entry in streams),
             new_chunks=counts.new_chunks,
@@ -150,6 +153,7 @@ def _manifest(
         base=before.last.id if is_increment and before.last is not None else None,
         suspects=tuple(dict.fromkeys((*before.suspects, *_newly_suspect(before, reads)))),
         tags=tags,
+        distance=gathered.distance,
     )
 
 
@@ -160,16 +164,15 @@ def _newly_suspect(before: Before, reads: Sequence[SourceRead]) -> Iterator[tupl
 
 def _result(tools: Tools, manifest: Manifest, hash_: str, reads: Sequence[SourceRead], started: float) -> BackupResult:
     figures = manifest.statistics
-    reasons = dict.fromkeys(read.source.full_because for read in reads)
     new = tuple(_newly_suspect(tools.before, reads))
-    overlays = [entry for read in reads for entry in read.streams if is_overlay(entry)]
+    parts = [entry for read in reads for entry in read.streams if is_overlay(entry) or entry.beside]
     return BackupResult(
         job=manifest.job,
         snapshot=manifest.snapshot,
         consistency=Consistency(manifest.consistency),
         instant=datetime.fromisoformat(manifest.instant),
-        streams=manifest.stream_count - len(overlays),
-        records=figures.records - sum(entry.records for entry in overlays),
+        streams=manifest.stream_count - len(parts),
+        records=figures.records - sum(entry.records for entry in parts if not entry.beside),
         bytes=figures.bytes,
         read_bytes=figures.read_bytes,
         new_bytes=figures.new_bytes,
@@ -178,12 +181,21 @@ def _result(tools: Tools, manifest: Manifest, hash_: str, reads: Sequence[Source
         new_chunks=figures.new_chunks,
         seconds=time.monotonic() - started,
         ranges=sum((read.ranges for read in reads), Ranges()),
-        full_because="" if manifest.base is not None else "; ".join(reasons),
+        full_because="" if manifest.base is not None else _why_full(reads),
         number=manifest.number,
         head=hash_,
         missed=tuple(name for read in reads for name in read.missed),
         suspects=tools.before.chain_between(new),
+        distance=manifest.distance,
     )
+
+
+def _why_full(reads: Sequence[SourceRead]) -> str:
+    """Why everything was read; of each source where that is not the same for all."""
+    reasons = {read.source.name: read.source.full_because for read in reads}
+    if len(set(reasons.values())) == 1:
+        return reads[0].source.full_because
+    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
 
 
 def _require_packs(

@@ -202,9 +202,9 @@ def _source(config: Config, name: str) -> Iterator[Finding]:
 
 def _target(config: Config, name: str, to: str) -> Iterator[Finding]:
     with contextlib.closing(open_source(name, config.sources[name])) as source:
-        lacks = source.restore_lacks(to)
+        lacks, to_a_time = source.restore_lacks(to), _to_a_time(source)
     if not lacks:
-        yield Finding(f"restore of {name}", Verdict.OK, "the account may restore, also to a point in time")
+        yield Finding(f"restore of {name}", Verdict.OK, f"the account may restore{to_a_time}")
     for lack in lacks:
         verdict = Verdict.FAILED if lack.fatal else Verdict.WARNING
         hint = f"Without it: {lack.lost}. drtool doctor --print-roles replay shows a role that has it."
@@ -220,7 +220,12 @@ def _own_account(name: str, source: Source) -> Iterator[Finding]:
     elif lacks:
         yield Finding(check, Verdict.OK, "this account may restore, but not everything: see doctor --to with its URI")
     else:
-        yield Finding(check, Verdict.OK, "this account may restore, also to a point in time")
+        yield Finding(check, Verdict.OK, f"this account may restore{_to_a_time(source)}")
+
+
+def _to_a_time(source: Source) -> str:
+    """What a kind with a log allows beyond."""
+    return "" if source.log() is None else ", also to a point in time"
 
 
 def _sandbox(name: str, program: str) -> Iterator[Finding]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from drtool.errors import ExportError
 from drtool.operations.contents import Contents
+from drtool.operations.joining import Joined, joined, own_streams
 from drtool.operations.overlaying import overlay_of
 from drtool.operations.picking import pick, require_all
 from drtool.operations.reporting import Reporter
@@ -34,8 +35,8 @@ class ExportPlan:
 
     @property
     def records(self) -> int:
-        """How many records."""
-        return sum(item.records for item in self.items)
+        """How many records; what completes them counts with them."""
+        return sum(item.records for item in own_streams(self.items))
 
     @property
     def bytes(self) -> int:
@@ -95,7 +96,7 @@ class Export:
         notes = exporter.finish()
         return ExportResult(
             layout=exporter.layout,
-            streams=len(plan.items),
+            streams=len(own_streams(plan.items)),
             records=written.records,
             bytes=written.bytes,
             seconds=time.monotonic() - started,
@@ -111,18 +112,25 @@ class Export:
     ) -> Loaded:
         stop = threading.Event()
 
-        def write(item: ExportItem) -> Loaded:
+        def chunks(item: ExportItem) -> Iterator[bytes]:
             entry = entries[item.stream.name]
-            chunks = self._contents.records(entry) if entry.has_records else iter(())
-            written = exporter.write(item, _until(stop, self._told(chunks, task)))
-            if written.records != item.records and not stop.is_set():
-                raise ExportError(f"not every record came: {item.stream.name}: {written.records} of {item.records}")
+            records = self._contents.records(entry) if entry.has_records else iter(())
+            return _until(stop, self._told(records, task))
+
+        def write(each: Joined[ExportItem]) -> Sequence[Loaded]:
+            if each.beside:
+                beside = [(item, chunks(item)) for item in each.beside]
+                written = exporter.write_joined(each.main, chunks(each.main), beside)
+            else:
+                written = [exporter.write(each.main, chunks(each.main))]
+            if (short := each.short(written)) and not stop.is_set():
+                raise ExportError("not every record came: " + "; ".join(short))
             return written
 
-        futures: list[Future[Loaded]] = []
+        futures: list[Future[Sequence[Loaded]]] = []
         with ThreadPoolExecutor(_WRITERS if exporter.concurrent else 1, thread_name_prefix="export") as pool:
             try:
-                futures += [pool.submit(write, item) for item in order]
+                futures += [pool.submit(write, each) for each in joined(order)]
                 done, _ = wait(futures, return_when=FIRST_EXCEPTION)
                 for future in done:
                     future.result()
@@ -131,7 +139,7 @@ class Export:
                 for future in futures:
                     future.cancel()
         results = [future.result() for future in futures]
-        return Loaded(sum(one.records for one in results), sum(one.bytes for one in results))
+        return Loaded(sum(one[0].records for one in results), sum(each.bytes for one in results for each in one))
 
     def _told(self, chunks: Iterable[bytes], task: str) -> Iterator[bytes]:
         for chunk in chunks:

@@ -6,11 +6,14 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 
-from drtool.errors import InstantMovedError
+from drtool.errors import InstantMovedError, RepositoryError, SourceError
 from drtool.operations.converging import ATTEMPTS
 from drtool.operations.coverage import NotKeptError
+from drtool.operations.failing import Failures
+from drtool.operations.freezing import Frozen, distance, freeze_together
 from drtool.operations.inheriting import Before
 from drtool.operations.overlaying import OVERLAY_SINCE
 from drtool.operations.rounds import Rounds, Tools, Tracked
@@ -49,44 +52,129 @@ class SourceRead:
     has_overlay: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What was read of all sources, and the largest distance between their instants in seconds (None of one)."""
+
+    reads: tuple[SourceRead, ...]
+    distance: float | None
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A source on its way. ``frozen`` is its view in this round; ``moved`` counts the freezes that were in vain."""
+
+    rounds: Rounds
+    prepared: Prepared
+    frozen: Frozen | None = None
+    moved: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.rounds.source.name
+
+    @property
+    def follows(self) -> bool:
+        """Can the source tell what changed, so that a later round reads less than the one before?"""
+        return self.rounds.probe.consistency is Consistency.EXACT and self.rounds.source.log() is not None
+
+    @property
+    def view(self) -> View:
+        assert self.frozen is not None  # nothing is read before it
+        return self.frozen.view
+
+
 class Gathering:
     """Reads the sources of one snapshot into the writer. `full_because` says why nothing can be taken over from the
-    last snapshot; empty where something can."""
+    last snapshot; empty where something can. A source that fails is noted in `failures`, and the others are read.
 
-    def __init__(self, tools: Tools, full_because: str) -> None:
+    One source is read after the other, each with the whole budget: so many sources need no more memory than one.
+    """
+
+    def __init__(self, tools: Tools, full_because: str, failures: Failures) -> None:
         self._tools = tools
         self._full_because = full_because
+        self._failures = failures
 
-    def read_all(self, sources: Sequence[Source], probes: Sequence[Probe]) -> list[SourceRead]:
-        """Prepare all sources, freeze them together, read them; again, but what was read, while the instant moves."""
-        rounds = [Rounds(s, p, self._tools, self._why_full(s)) for s, p in zip(sources, probes, strict=True)]
+    def read_all(self, probed: Mapping[str, tuple[Source, Probe]]) -> Gathered:
+        """Prepare all sources, freeze them together, read them; again, but what was read, while an instant moves.
+
+        Where a source failed nothing is listed, for nothing is to be committed.
+        """
         with contextlib.ExitStack() as stack:
-            prepared: list[Prepared] = []
-            for source in sources:
-                previous = self._tools.before.source(source.name)
-                prepared.append(source.prepare(previous.point if previous is not None else None))
-                stack.callback(prepared[-1].close)
-            return self._in_rounds(rounds, prepared)
+            readings: list[_Reading] = []
+            for name, (source, probe) in probed.items():
+                rounds = Rounds(source, probe, self._tools, self._why_full(source))
+                with self._failures.of(name):
+                    readings.append(_Reading(rounds, self._prepare(source)))
+                    stack.callback(readings[-1].prepared.close)
+            return self._in_rounds(readings)
 
-    def _in_rounds(self, rounds: Sequence[Rounds], prepared: Sequence[Prepared]) -> list[SourceRead]:
-        unfrozen = 0
+    def _prepare(self, source: Source) -> Prepared:
+        source.remember_in(self._memory_of(source))
+        previous = self._tools.before.source(source.name)
+        return source.prepare(previous.point if previous is not None else None)
+
+    def _memory_of(self, source: Source) -> Path:
+        """A directory of this host for this source in this job."""
+        state = self._tools.repository.state
+        directory = state.path.parent / "sources" / self._tools.before.job / source.name
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise RepositoryError(f"cannot make {directory}: {error.strerror or error}") from error
+        return directory
+
+    def _in_rounds(self, readings: Sequence[_Reading]) -> Gathered:
+        # What follows its source by a log may need several rounds, and the others would be read anew in each.
+        waiting = sorted(readings, key=lambda one: not one.follows)
+        behind: list[_Reading] = []
         while True:
+            now, is_alone = (behind, True) if behind else (waiting, False)
             with contextlib.ExitStack() as stack:
-                views: list[View] = []
-                try:
-                    for one in prepared:
-                        views.append(one.freeze())
-                        stack.callback(views[-1].close)
-                except InstantMovedError:
-                    unfrozen += 1
-                    if unfrozen == ATTEMPTS:
-                        raise
+                if not self._freeze(now, stack):
                     continue
-                if not all(one.read(view) for one, view in zip(rounds, views, strict=True)):
+                is_whole = self._read(now)
+                if is_alone or not is_whole:
+                    # What follows catches up alone, in as many rounds as that takes; then all get an instant once more.
+                    waiting = [one for one in waiting if one.name not in self._failures]
+                    behind = [] if is_whole or len(waiting) == 1 else [one for one in now[:1] if one.follows]
                     continue
-                listed = [self._listed_or_mended(one, view) for one, view in zip(rounds, views, strict=True)]
+                if self._failures:
+                    return Gathered((), None)
+                listed = [self._listed_or_mended(one.rounds, one.view) for one in readings]
+                frozen = [one.frozen for one in readings if one.frozen is not None]
                 if all(listed):
-                    return [read for read in listed if read is not None]
+                    return Gathered(tuple(read for read in listed if read is not None), distance(frozen))
+
+    def _freeze(self, waiting: list[_Reading], stack: contextlib.ExitStack) -> bool:
+        """A view of each; False where one could not be had this time. Those that fail do not wait any more."""
+        found = freeze_together([one.prepared for one in waiting])
+        for one in found:
+            if isinstance(one, Frozen):
+                stack.callback(one.view.close)
+        for reading, one in zip(tuple(waiting), found, strict=True):
+            reading.frozen = one if isinstance(one, Frozen) else None
+            if isinstance(one, InstantMovedError) and reading.moved + 1 < ATTEMPTS:
+                reading.moved += 1
+            elif isinstance(one, SourceError):
+                waiting.remove(reading)
+                with self._failures.of(reading.name):
+                    raise one
+        return all(reading.frozen is not None for reading in waiting)
+
+    def _read(self, waiting: list[_Reading]) -> bool:
+        """A round of each; False where another is needed, of all: what was read is to be of one recovery point."""
+        for reading in tuple(waiting):
+            is_whole = None
+            with self._failures.of(reading.name):
+                is_whole = reading.rounds.read(reading.view)
+            if not is_whole:
+                waiting.remove(reading)
+            if is_whole is False:
+                waiting.insert(0, reading)  # the next round begins with what may need one more
+                return False
+        return True
 
     def _why_full(self, source: Source) -> str:
         return self._tools.before.why_full(source.name, self._tools.thoroughness) or self._full_because

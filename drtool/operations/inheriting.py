@@ -103,7 +103,9 @@ class Before:
     def stream(self, source: str, stream: StreamInfo) -> StreamEntry | None:
         """The same stream in the last snapshot, where its chunks may serve again."""
         entry = self._streams.get((source, stream.identity)) if stream.identity else None
-        if entry is None or not (entry.keyed and stream.keyed) or entry.consistency != Consistency.EXACT:
+        if entry is None or not (entry.keyed and stream.keyed):
+            return None
+        if entry.consistency != Consistency.EXACT and not (stream.resumable and entry.consistency == Consistency.FUZZY):
             return None
         return entry
 

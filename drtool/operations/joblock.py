@@ -14,7 +14,7 @@ from drtool.errors import LockedError
 @contextmanager
 def job_lock(directory: Path, job: str) -> Iterator[None]:
     """Hold the job's lock; ``LockedError`` while another process does. A dead process holds nothing."""
-    doing = f"job {job} is being backed up"
+    doing = f"job {job} is being backed up, or restored in place,"
     with _held(directory, f"{job}.lock", doing, "Wait for it; if it hangs, end it: what it uploaded is reused."):
         yield
 

@@ -89,6 +89,14 @@ def new_directory(path: Path, version: str) -> Iterator[ExportPlace]:
             raise
 
 
+def below(place: ExportPlace, name: str, version: str) -> ExportPlace:
+    """A new directory in the one that `place` is, for a system of `version`."""
+    assert place.directory is not None
+    with _explained(place.directory):
+        (place.directory / name).mkdir(mode=0o700)
+    return ExportPlace(f"{place.shown}/{name}", version, directory=place.directory / name)
+
+
 @contextmanager
 def new_file(path: Path, version: str) -> Iterator[ExportPlace]:
     """A file that gets the name `path` when the block ends well."""
@@ -135,7 +143,9 @@ def _explained(path: Path) -> Iterator[None]:
 def _sync_tree(directory: Path) -> None:
     for parent, _, names in os.walk(directory, topdown=False):
         for name in names:
-            _sync(Path(parent, name))
+            path = Path(parent, name)
+            if path.is_file() and not path.is_symlink():  # opening a pipe would wait for ever
+                _sync(path)
         _sync(Path(parent))
 
 

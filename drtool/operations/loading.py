@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 
 from drtool.errors import IncompleteRestoreError
 from drtool.operations.contents import Contents
+from drtool.operations.joining import Joined, joined
 from drtool.operations.reporting import Reporter
 from drtool.repository.manifests import StreamEntry
 from drtool.sources.base import Loaded, RestoreItem, Target
 
 #: From this size on a keyed stream is written by several writers.
 SHARED_BYTES = 16 * 1024 * 1024
+
+_Writing = tuple[Joined[RestoreItem], Future[Sequence[Loaded]]]
+"""What is written together, and by one writer what became of each stream of it."""
 
 
 class _Shared:
@@ -47,49 +51,64 @@ def load(
 ) -> Loaded:
     """Write the records of all items. `entries` are the snapshot's streams by original name.
 
-    Raises the first error; ``IncompleteRestoreError`` where a stream did not bring back every record of the manifest.
+    Streams that complete one another are written together, by one writer, and their records count once. Raises the
+    first error; ``IncompleteRestoreError`` where a stream did not bring back every record of the manifest.
     """
-    with_records = sorted((item for item in items if item.stream.has_records), key=lambda item: -item.bytes)
+    with_records = sorted(joined(item for item in items if item.stream.has_records), key=lambda each: -each.bytes)
     task = "Restoring"
     stop = threading.Event()
-    futures: list[tuple[RestoreItem, Future[Loaded]]] = []
-    reporter.start(task, sum(item.bytes for item in with_records))
+    writings: list[_Writing] = []
+    reporter.start(task, sum(each.bytes for each in with_records))
+
+    def records(item: RestoreItem) -> _Shared:
+        return _Shared(contents.records(entries[item.stream.name]), reporter, task, stop)
+
     try:
-        with ThreadPoolExecutor(writers, thread_name_prefix="write") as pool, _stopped_at_the_end(stop, futures):
-            for item in with_records:
-                shared = _Shared(contents.records(entries[item.stream.name]), reporter, task, stop)
-                several = item.stream.keyed and item.bytes >= SHARED_BYTES
-                for _ in range(writers if several else 1):
-                    futures.append((item, pool.submit(target.load, item, shared)))
-            done, _ = wait([future for _, future in futures], return_when=FIRST_EXCEPTION)
+        with ThreadPoolExecutor(writers, thread_name_prefix="write") as pool, _stopped_at_the_end(stop, writings):
+            for each in with_records:
+                shared = [records(item) for item in each.all]
+                for _ in range(writers if _is_shared(each) else 1):
+                    writings.append((each, pool.submit(_write, target, each, shared)))
+            done, _ = wait([future for _, future in writings], return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
     finally:
         reporter.finish(task)
-    return _counted(futures)
+    return _counted(writings)
+
+
+def _is_shared(each: Joined[RestoreItem]) -> bool:
+    return each.main.stream.keyed and each.bytes >= SHARED_BYTES and not each.beside
+
+
+def _write(target: Target, each: Joined[RestoreItem], shared: Sequence[_Shared]) -> Sequence[Loaded]:
+    if not each.beside:
+        return [target.load(each.main, shared[0])]
+    return target.load_joined(each.main, shared[0], list(zip(each.beside, shared[1:], strict=True)))
 
 
 @contextlib.contextmanager
-def _stopped_at_the_end(stop: threading.Event, futures: list[tuple[RestoreItem, Future[Loaded]]]) -> Iterator[None]:
+def _stopped_at_the_end(stop: threading.Event, writings: list[_Writing]) -> Iterator[None]:
     """However the block is left, by a signal too: the pool around it then waits for nothing but what has begun."""
     try:
         yield
     finally:
         stop.set()
-        for _, future in futures:
+        for _, future in writings:
             future.cancel()
 
 
-def _counted(futures: list[tuple[RestoreItem, Future[Loaded]]]) -> Loaded:
-    loaded: dict[str, int] = {}
-    expected: dict[str, int] = {}
-    size = 0
-    for item, future in futures:
-        result = future.result()
-        loaded[item.name] = loaded.get(item.name, 0) + result.records
-        expected[item.name] = item.records
-        size += result.bytes
-    short = [f"{name}: {loaded[name]} of {count}" for name, count in expected.items() if loaded[name] != count]
+def _counted(writings: Sequence[_Writing]) -> Loaded:
+    written: dict[str, list[Loaded]] = {}
+    groups = {each.main.name: each for each, _ in writings}
+    for each, future in writings:
+        results = future.result()
+        so_far = written.get(each.main.name, [Loaded(0, 0)] * len(results))
+        written[each.main.name] = [
+            Loaded(one.records + two.records, one.bytes + two.bytes) for one, two in zip(so_far, results, strict=True)
+        ]
+    short = [text for name, each in groups.items() for text in each.short(written[name])]
     if short:
         raise IncompleteRestoreError("not every record came back: " + "; ".join(short))
-    return Loaded(sum(loaded.values()), size)
+    records = sum(results[0].records for results in written.values())
+    return Loaded(records, sum(one.bytes for results in written.values() for one in results))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterable, Sequence
 
 from drtool.errors import MissingObjectError, UsageError
@@ -9,14 +10,26 @@ from drtool.operations.contents import Contents, list_needed
 from drtool.operations.overlaying import is_overlay
 from drtool.repository.chain import Snapshot
 from drtool.repository.manifests import StreamEntry
+from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository
 from drtool.sources.base import Source
+
+
+def held_by(repository: Repository, snapshot: Snapshot) -> dict[str, list[str]]:
+    """The names of the streams that a snapshot holds of each of its sources; what completes one is part of it."""
+    held: dict[str, list[str]] = {source.name: [] for source in snapshot.manifest.sources}
+    with contextlib.closing(ChunkReader(repository)) as reader:
+        for entry in Contents(reader, snapshot.manifest).streams():
+            if not is_overlay(entry) and not entry.beside:
+                held.setdefault(entry.source, []).append(entry.name)
+    return held
 
 
 def pick(
     contents: Contents, snapshot: Snapshot, source: Source, only: Sequence[str], *, log_follows: bool = False
 ) -> list[StreamEntry]:
-    """The streams of `source`, those that fit `only` where that is not empty, in the snapshot's order.
+    """The streams of `source`, those that fit `only` where that is not empty, in the snapshot's order; with a stream
+    those that complete it.
 
     ``UsageError`` where the snapshot holds nothing of the source, or nothing that fits a pattern; with `log_follows`,
     that may be yet to come.
@@ -29,7 +42,7 @@ def pick(
         return entries
     if not log_follows:
         require_fitting([entry.name for entry in entries], snapshot, source, only)
-    return [entry for entry in entries if any(source.matches(entry.name, pattern) for pattern in only)]
+    return [entry for entry in entries if any(source.matches(entry.beside or entry.name, pattern) for pattern in only)]
 
 
 def require_fitting(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 
 from drtool.errors import RolledBackError, TargetNotEmptyError, UsageError
 from drtool.operations.budget import Budget
-from drtool.operations.catalogue import Known
-from drtool.operations.changed import Change, changes
+from drtool.operations.changed import changes
 from drtool.operations.contents import Contents
 from drtool.operations.loading import load
 from drtool.operations.overlaying import overlay_of, replay_overlay
@@ -19,79 +18,17 @@ from drtool.operations.pitr.entries import Way
 from drtool.operations.pitr.reach import moment
 from drtool.operations.pitr.recovering import Recovery
 from drtool.operations.pitr.replaying import rehearse_archive, replay_archive
+from drtool.operations.prospects import LeftOut, Prospect, RestoreResult, rate_name, require_free
 from drtool.operations.reporting import Reporter
 from drtool.operations.wishing import Names, Wish, refuse_collisions
 from drtool.repository.chain import Catalogue, Snapshot
-from drtool.repository.manifests import StreamEntry
+from drtool.repository.manifests import SourceEntry, StreamEntry
 from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository
-from drtool.sources.base import Consistency, Inspection, Loaded, Replayed, RestoreItem, RestorePlan, Source
+from drtool.sources.base import Consistency, Loaded, Replayed, RestoreItem, RestorePlan, Source, Target
 
-#: The name of the rate (bytes per second) that local state keeps of the last restore.
-RATE = "restore"
 #: How many incomplete collections a warning names.
 _NAMED = 5
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A stream that a restore leaves alone, because nobody asked for it; it is no part of the plan."""
-
-    stream: str
-    records: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Prospect:
-    """What a restore is going to do: the plan, the entries by original name, and what the target holds."""
-
-    snapshot: Snapshot
-    plan: RestorePlan
-    entries: dict[str, StreamEntry]
-    inspection: Inspection
-    left_out: tuple[LeftOut, ...] = ()
-
-    @property
-    def records(self) -> int:
-        """How many records are to come back."""
-        return sum(item.records for item in self.plan.items)
-
-    @property
-    def made(self) -> Mapping[str, str]:
-        """What is there at the end because the log makes or renames it, by its name in the source, with that in the
-        target."""
-        return {} if self.plan.rehearsed is None else self.plan.rehearsed.made
-
-    @property
-    def parked(self) -> Collection[str]:
-        """The identities of streams that are restored only for the name that the log gives them."""
-        return () if self.plan.rehearsed is None else self.plan.rehearsed.parked
-
-    @property
-    def bytes(self) -> int:
-        """How many bytes of records."""
-        return sum(item.bytes for item in self.plan.items)
-
-
-@dataclass(frozen=True, slots=True)
-class RestoreResult:
-    """What came back: ``records`` and ``streams`` are there, ``expected_records`` are those of the snapshot.
-
-    ``bytes`` were loaded. ``replayed`` are operations of a log, ``changes`` what those made of the snapshot's streams.
-    ``already_there`` says by stream how many users and roles had been in the target before.
-    """
-
-    target: str
-    records: int
-    expected_records: int
-    streams: int
-    bytes: int
-    seconds: float
-    replayed: int
-    recovered_to: datetime
-    changes: tuple[Change, ...] = ()
-    already_there: Mapping[str, int] = field(default_factory=dict)
 
 
 class Restore:
@@ -121,7 +58,13 @@ class Restore:
         self._recovery = recovery
         self._way = None if recovery is None else recovery.way(self._reader)
         self._names = Names(wish, source, self._instant() if recovery is None else moment(recovery.goal.at))
-        self._target = source.target(wish.to)
+        self._opened: Target | None = None
+
+    @property
+    def _target(self) -> Target:
+        if self._opened is None:
+            self._opened = self._source.target(self._wish.to)
+        return self._opened
 
     def prospect(self) -> Prospect:
         """What would be restored, where to, and what is there now.
@@ -137,11 +80,17 @@ class Restore:
         items = tuple(self._item(entry, self._names.of(entry.name)) for entry in chosen)
         refuse_collisions(items)
         naming = self._names.of_chosen if self._wish.only else None
-        plan = RestorePlan(items, marker=self._marker(), name_of=naming, default_name=self._names.of)
+        plan = RestorePlan(
+            items,
+            marker=self._marker(),
+            replace=self._wish.in_place,
+            name_of=naming,
+            default_name=self._names.of,
+        )
         if self._recovery is not None and self._way is not None:
             plan, chosen = self._foreseen(self._recovery, self._way, plan, chosen)
         by_name = {entry.name: entry for entry in chosen}
-        return Prospect(self._snapshot, plan, by_name, self._target.inspect(plan), left_out)
+        return Prospect(self._snapshot, self._origin(), plan, by_name, self._target.inspect(plan), left_out)
 
     def _foreseen(
         self, recovery: Recovery, way: Way, plan: RestorePlan, chosen: Sequence[StreamEntry]
@@ -167,13 +116,7 @@ class Restore:
 
     def run(self, prospect: Prospect) -> RestoreResult:
         """Restore. ``TargetNotEmptyError`` where something is in the way; nothing was written then."""
-        if prospect.inspection.occupied:
-            shown = "; ".join(prospect.inspection.occupied[:10])
-            more = len(prospect.inspection.occupied) - 10
-            raise TargetNotEmptyError(
-                f"{prospect.inspection.target} is not empty: {shown}" + (f"; and {more} more" if more > 0 else ""),
-                hint=prospect.inspection.hint,
-            )
+        require_free(prospect)
         started = time.monotonic()
         begun = False
         try:
@@ -185,16 +128,21 @@ class Restore:
                 self._reporter.warn(_incomplete(prospect))
             raise
         seconds = time.monotonic() - started
-        self._repository.state.keep_measured(RATE, loaded.bytes / max(seconds, 0.001))
+        self._repository.state.keep_measured(rate_name(prospect.origin), loaded.bytes / max(seconds, 0.001))
         return RestoreResult(
+            source=prospect.source,
             target=prospect.inspection.target,
             records=loaded.records if replayed is None else sum(each.records for each in replayed.there),
             expected_records=prospect.records,
-            streams=len(prospect.plan.items if replayed is None else replayed.there),
+            streams=len(prospect.streams if replayed is None else replayed.there),
             bytes=loaded.bytes,
             seconds=seconds,
             replayed=0 if replayed is None else replayed.operations,
-            recovered_to=self._instant() if self._recovery is None or replayed is None else _moment(replayed),
+            recovered_to=(
+                datetime.fromisoformat(prospect.origin.instant)
+                if self._recovery is None or replayed is None
+                else _moment(replayed)
+            ),
             changes=() if replayed is None else tuple(changes(prospect.plan.items, replayed.there)),
             already_there=already,
         )
@@ -222,9 +170,16 @@ class Restore:
         at = self._recovery.goal.at
         return f"{marker}:{at[0]}:{at[1]}"
 
+    def let_go(self) -> None:
+        """Release the target until it is needed again: an embedded engine has one owner, and whoever is going to
+        replace what it holds reads it first."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
     def close(self) -> None:
         """Release the target and the reader."""
-        self._target.close()
+        self.let_go()
         self._reader.close()
 
     def _without_left_out(self, chosen: Sequence[StreamEntry]) -> tuple[list[StreamEntry], tuple[LeftOut, ...]]:
@@ -244,6 +199,9 @@ class Restore:
         info = self._contents.info(entry)
         return RestoreItem(info, name, entry.records, entry.bytes, Consistency(entry.consistency))
 
+    def _origin(self) -> SourceEntry:
+        return next(origin for origin in self._snapshot.manifest.sources if origin.name == self._source.name)
+
     def _instant(self) -> datetime:
         return datetime.fromisoformat(self._snapshot.manifest.instant)
 
@@ -254,18 +212,12 @@ def _moment(replayed: Replayed) -> datetime:
 
 
 def _incomplete(prospect: Prospect) -> str:
-    names = [item.name for item in prospect.plan.items] or list(prospect.made.values())
+    names = [item.name for item in prospect.streams] or list(prospect.made.values())
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return (
         f"incomplete in {prospect.inspection.target}, not to be used: {', '.join(names[:_NAMED])}{more};"
         " the same command begins anew and replaces it, with all else that this one made"
     )
-
-
-def expected_seconds(repository: Repository, known: Known, size: int) -> float | None:
-    """How long `size` bytes should take, by the last restore on this host, else by the last trial restore."""
-    rate = repository.state.measured(RATE) or known.trial_rate()
-    return size / rate if rate else None
 
 
 def require_head(catalogue: Catalogue, snapshot: Snapshot, expected: str) -> None:

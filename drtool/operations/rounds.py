@@ -127,7 +127,7 @@ class Rounds:
     def _go_on(self, error: InstantMovedError, kept: int) -> None:
         reporter, name = self._tools.reporter, self.source.name
         if self._pace.end(kept, error) or self.overlay_since is not None:
-            if self._pace.stands:
+            if self._pace.stands and isinstance(error, WindowPassedError):
                 raise _standing(name, error)
             reporter.note(f"{name}: {error.message}; going on at a later instant with what is left")
             return

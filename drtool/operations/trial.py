@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from drtool.errors import DamagedObjectError
@@ -19,16 +19,35 @@ from drtool.operations.reporting import Reporter
 from drtool.repository.chunks import chunk_id
 from drtool.repository.keyring import ChunkKind, Keyring
 from drtool.repository.manifests import SourceEntry, StreamEntry
-from drtool.sources.base import WHOLE, Consistency, RestoreItem, RestorePlan, Source, StreamInfo, Target, View
-from drtool.sources.cutting import CutRule
+from drtool.sources.base import WHOLE, Consistency, Proof, RestoreItem, RestorePlan, Source, StreamInfo, Target, View
+from drtool.sources.cutting import Chunk, CutRule
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerated:
+    """The largest error of a stream that came back equal within its tolerance, as its source puts it."""
+
+    stream: str
+    largest_error: str
 
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """How many records were compared, and what was not equal."""
+    """How many records were compared (what completes a record counts as part of it), what was not equal, and what was
+    equal within a tolerance only."""
 
     records: int
     problems: tuple[Problem, ...]
+    tolerated: tuple[Tolerated, ...] = ()
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What comparing one stream showed."""
+
+    records: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    largest_error: str = ""
 
 
 def try_restore(
@@ -37,8 +56,9 @@ def try_restore(
     """Restore everything of one source into a sandbox and hold it against the snapshot.
 
     Each stream must pass its proof, its definition must be equal, and where the system has a digest of its own, that
-    must be the one computed over the records. Of a stream that an overlay was replayed over only that much is shown,
-    and its definition. ``MissingToolError`` where no sandbox can be had.
+    must be the one computed over the records; a copy that is equal must do nothing worse than the original did (find
+    less in a search, say). Of a stream that an overlay was replayed over only the digest is shown, and its definition.
+    ``MissingToolError`` where no sandbox can be had.
     """
     streams = [entry for entry in contents.streams() if entry.source == origin.name]
     entries = {entry.name: entry for entry in streams if not is_overlay(entry)}
@@ -59,7 +79,14 @@ def try_restore(
         target.finish(plan, reporter.note)
         view = target.read_back(plan)
         stack.callback(view.close)
-        return _Comparison(contents, keyring, source, target, view, plan, entries).run(budget.readers, reporter)
+        result = _Comparison(contents, keyring, source, target, view, plan, entries).run(budget.readers, reporter)
+        if result.problems:
+            return result
+        view.settle()
+        worse = source.regressions(origin.point, view.point)
+        return replace(
+            result, problems=tuple(Problem("regression", "", "", f"{origin.name}: {text}") for text in worse)
+        )
 
 
 class _Comparison:
@@ -87,61 +114,90 @@ class _Comparison:
         task = "Comparing"
         reporter.start(task, sum(item.bytes for item in self._plan.items))
 
-        def compare(item: RestoreItem) -> tuple[int, list[Problem]]:
+        def compare(item: RestoreItem) -> _Outcome:
             return self._compare(item, restored.get(item.stream.name), lambda size: reporter.advance(task, size))
 
+        items = sorted(self._plan.items, key=lambda item: -item.bytes)
         try:
             with ThreadPoolExecutor(readers, thread_name_prefix="compare") as pool:
                 try:
-                    results = list(pool.map(compare, sorted(self._plan.items, key=lambda item: -item.bytes)))
+                    outcomes = list(pool.map(compare, items))
                 finally:  # before the pool is left, which waits for what has begun
                     self._stop.set()
         finally:
             reporter.finish(task)
-        problems = [problem for _, found in results for problem in found]
+        problems = [problem for outcome in outcomes for problem in outcome.problems]
         extra = restored.keys() - {item.stream.name for item in self._plan.items}
         problems += [
             self._problem("extra-stream", name, "the sandbox holds it, the snapshot does not") for name in extra
         ]
-        return TrialResult(sum(records for records, _ in results), tuple(problems))
+        compared = list(zip(items, outcomes, strict=True))
+        return TrialResult(
+            sum(outcome.records for item, outcome in compared if not item.stream.beside),
+            tuple(problems),
+            tuple(
+                Tolerated(self._stream(item.stream.name), outcome.largest_error)
+                for item, outcome in compared
+                if outcome.largest_error
+            ),
+        )
 
-    def _compare(
-        self, item: RestoreItem, restored: StreamInfo | None, advance: Callable[[int], None]
-    ) -> tuple[int, list[Problem]]:
+    def _compare(self, item: RestoreItem, restored: StreamInfo | None, advance: Callable[[int], None]) -> _Outcome:
         name = item.stream.name
         if restored is None:
-            return 0, [self._problem("missing-stream", name, "was not restored")]
+            return _Outcome(problems=[self._problem("missing-stream", name, "was not restored")])
         differences = self._source.differences(item.stream, restored)
         problems = [self._problem("definition-differs", name, text) for text in differences]
         if not item.stream.has_records or item.consistency is Consistency.OVERLAY:
-            return 0, problems  # what an overlay was replayed over is nowhere else to be compared with
+            return _Outcome(problems=problems)  # what an overlay was replayed over is nowhere else to be compared with
+        chunks = self._restored(restored, advance)
         try:
-            records, found = self._compare_records(name, restored, advance)
+            if item.stream.proof is Proof.IDENTICAL:
+                outcome = self._compare_ids(name, restored, chunks)
+            else:
+                outcome = self._compare_records(item.stream, chunks)
         except DamagedObjectError as error:  # a server or store that fails says nothing of the snapshot
-            return 0, [*problems, Problem.of(error, stream=self._stream(name))]
-        return records, [*problems, *found]
+            return _Outcome(problems=[*problems, Problem.of(error, stream=self._stream(name))])
+        outcome.problems = [*problems, *outcome.problems]
+        return outcome
 
-    def _compare_records(
-        self, name: str, restored: StreamInfo, advance: Callable[[int], None]
-    ) -> tuple[int, list[Problem]]:
-        entry = self._entries[name]
+    def _restored(self, stream: StreamInfo, advance: Callable[[int], None]) -> Iterator[Chunk]:
+        """The chunks of a restored stream, until nobody waits for them any more."""
+        entry = self._entries[stream.name]
         rule = CutRule(self._keyring.cut_key, entry.threshold, entry.fine)
+        for chunk in self._view.chunks(stream, WHOLE, rule):
+            if self._stop.is_set():
+                return
+            yield chunk
+            advance(len(chunk.data))
+
+    def _compare_ids(self, name: str, restored: StreamInfo, chunks: Iterator[Chunk]) -> _Outcome:
+        """Proof ``identical``: the same chunks."""
+        entry = self._entries[name]
         digest = self._source.digest(restored.definition)
         expected = self._contents.refs(entry)
         records = 0
-        for chunk in self._view.chunks(restored, WHOLE, rule):
-            if self._stop.is_set():  # nobody waits for this any more
-                break
+        for chunk in chunks:
             ref = next(expected, None)
             if ref is None or chunk_id(self._keyring, ChunkKind.DATA, chunk.data) != ref.id:
-                return records, [self._problem("records-differ", name, f"differs after record {records}")]
+                return _Outcome(records, [self._problem("records-differ", name, f"differs after record {records}")])
             if digest is not None:
                 digest.update(chunk.data)
             records += chunk.records
-            advance(len(chunk.data))
         if records != entry.records:
-            return records, [self._problem("records-differ", name, f"holds {records} of {entry.records} records")]
-        return records, list(self._digest_problems(name, digest.hexdigest() if digest is not None else None))
+            text = f"holds {records} of {entry.records} records"
+            return _Outcome(records, [self._problem("records-differ", name, text)])
+        computed = digest.hexdigest() if digest is not None else None
+        return _Outcome(records, list(self._digest_problems(name, computed)))
+
+    def _compare_records(self, stream: StreamInfo, chunks: Iterator[Chunk]) -> _Outcome:
+        """The weaker proofs: record by record, as the source compares them."""
+        entry = self._entries[stream.name]
+        found = self._source.compare(stream, self._contents.records(entry), (chunk.data for chunk in chunks))
+        problems = [self._problem("records-differ", stream.name, text) for text in found.differences]
+        # Whoever compares bytes counts no records, but all were compared then.
+        records = found.records or (0 if problems else entry.records)
+        return _Outcome(records, problems, "" if problems else found.largest_error)
 
     def _digest_problems(self, name: str, computed: str | None) -> Iterator[Problem]:
         told = self._digests.get(name)

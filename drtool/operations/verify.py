@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from drtool import __version__
 from drtool.errors import DamagedObjectError, IncompleteRestoreError, RepositoryError, UsageError, WrongKeyError
@@ -17,7 +18,7 @@ from drtool.operations.distrusting import distrust
 from drtool.operations.inspecting import Sample, inspect_packs, streams_with
 from drtool.operations.reporting import Reporter
 from drtool.operations.surroundings import Surroundings
-from drtool.operations.trial import try_restore
+from drtool.operations.trial import Tolerated, try_restore
 from drtool.repository import evidence
 from drtool.repository.chain import Snapshot
 from drtool.repository.evidence import Evidence, Level
@@ -28,6 +29,10 @@ from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository
 from drtool.repository.sealed import Kind
 from drtool.sources.base import Source
+
+if TYPE_CHECKING:
+    from drtool.config.relations import Relation
+    from drtool.operations.relations.outcome import Outcome
 
 
 @dataclass(slots=True)
@@ -51,6 +56,8 @@ class Verification:
     problems: list[Problem] = field(default_factory=list)
     proof: str | None = None
     seconds: float = 0.0
+    tolerated: list[Tolerated] = field(default_factory=list)
+    relations: list[Outcome] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -63,7 +70,8 @@ _OF_ONE_SNAPSHOT = ("packs/", "snapshots/")
 
 
 class Verifier:
-    """Verifies snapshots of one repository. ``source_of`` opens a source for a trial restore."""
+    """Verifies snapshots of one repository. ``source_of`` opens a source for a trial restore; `relations` are those
+    that a snapshot must pass then if it holds all sources that they are about."""
 
     def __init__(
         self,
@@ -71,11 +79,13 @@ class Verifier:
         budget: Budget,
         reporter: Reporter,
         source_of: Callable[[SourceEntry], Source],
+        relations: Sequence[Relation] = (),
     ) -> None:
         self._repository = repository
         self._budget = budget
         self._reporter = reporter
         self._source_of = source_of
+        self._relations = relations
         self._reader = ChunkReader(repository)
         self._surroundings = Surroundings(repository)
 
@@ -185,8 +195,9 @@ class Verifier:
         self._surroundings.unreliable.update(packs)
 
     def _try(self, verification: Verification, contents: Contents) -> None:
+        sources: dict[str, Source] = {}
         for origin in verification.snapshot.manifest.sources:
-            source = self._source_of(origin)
+            source = sources[origin.name] = self._source_of(origin)
             try:
                 result = try_restore(contents, self._repository.keyring, origin, source, self._budget, self._reporter)
             except (IncompleteRestoreError, DamagedObjectError) as error:
@@ -194,8 +205,31 @@ class Verifier:
                 continue
             verification.checked.records += result.records
             verification.problems += result.problems
+            verification.tolerated += result.tolerated
+        if verification.ok and self._relations:
+            self._relate(verification, contents, sources)
         if verification.ok:
             verification.proof = verification.snapshot.manifest.proof
+
+    def _relate(self, verification: Verification, contents: Contents, sources: Mapping[str, Source]) -> None:
+        """Only once all came back as they are in the snapshot: what its records say, the copies say then too."""
+        from drtool.operations.relations.judging import Judge
+
+        task = "Checking relations"
+        judge = Judge(contents, sources.__getitem__, lambda size: self._reporter.advance(task, size))
+        self._reporter.start(task)
+        try:
+            for relation in judge.concerning(self._relations):
+                outcome = judge.judge(relation)
+                verification.relations.append(outcome)
+                if outcome.ok is None:
+                    self._reporter.warn(outcome.message)
+                elif not outcome.ok:
+                    verification.problems.append(Problem("relation", "", "", outcome.message))
+        except DamagedObjectError as error:
+            verification.problems.append(Problem.of(error))
+        finally:
+            self._reporter.finish(task)
 
     def _record(self, verification: Verification, signer: SigningKey) -> str:
         found = Evidence(
@@ -211,6 +245,8 @@ class Verifier:
             problems=tuple(asdict(problem) for problem in verification.problems),
             proof=verification.proof,
             seconds=round(verification.seconds, 3),
+            tolerated=tuple(asdict(one) for one in verification.tolerated),
+            relations=tuple(one.without_data() for one in verification.relations),
         )
         return evidence.record(self._repository, found, signer)
 

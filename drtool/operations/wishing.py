@@ -15,13 +15,15 @@ class Wish:
     """What to restore and where to.
 
     ``to`` is another server, where names stay the same; ``only`` and ``rename`` (old, new) are as typed; ``users``
-    says whether users and roles come back (None: as the source thinks safe).
+    says whether users and roles come back (None: as the source thinks safe). ``in_place``: names stay the same, and
+    what bears them is replaced.
     """
 
     to: str | None = None
     only: tuple[str, ...] = ()
     rename: tuple[tuple[str, str], ...] = ()
     users: bool | None = None
+    in_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,12 @@ class Names:
     moment: datetime
 
     def of(self, stream: str) -> str:
-        """By ``--rename``, else the same on another server, else beside the original."""
+        """By ``--rename``, else the same on another server and in place, else beside the original."""
         for old, new in self.wish.rename:
             renamed = self.source.rename(stream, old, new)
             if renamed is not None:
                 return renamed
-        if self.wish.to is not None:
+        if self.wish.to is not None or self.wish.in_place:
             return stream
         return self.source.name_of_restored(stream, f"restored_{self.moment:%Y%m%d_%H%M%S}")
 

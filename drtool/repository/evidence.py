@@ -56,7 +56,9 @@ class Evidence:
     """What one verification of one snapshot found.
 
     ``manifest`` is the hash of the manifest object that was verified; ``share`` is the part of the
-    chunks that was read (1.0 for all); ``proof`` the weakest proof that a restored stream passed.
+    chunks that was read (1.0 for all); ``proof`` the weakest proof that a restored stream passed. ``tolerated`` are the
+    largest errors of streams that came back equal within a tolerance, ``relations`` the outcomes of what was checked
+    between streams, without data.
     """
 
     snapshot: str
@@ -71,6 +73,8 @@ class Evidence:
     problems: tuple[Mapping[str, str], ...]
     proof: str | None = None
     seconds: float = 0.0
+    tolerated: tuple[Mapping[str, str], ...] = ()
+    relations: tuple[Mapping[str, object], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,10 @@ def record(repository: Repository, evidence: Evidence, signer: SigningKey) -> st
     name = EVIDENCE + id_
     fields = asdict(evidence)
     fields["problems"] = fields["problems"][:MAX_PROBLEMS]
+    for optional in ("tolerated", "relations"):
+        told = fields.pop(optional)
+        if told:
+            fields[optional] = told[:MAX_PROBLEMS]
     fields |= {"format": 1, "evidence": id_, "number": number + 1, "previous": previous}
     data = repository.seal(Kind.EVIDENCE, name, encode_json(fields), signer)
     repository.storage.put(name, data, if_absent=True)

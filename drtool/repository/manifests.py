@@ -196,7 +196,8 @@ class Manifest:
     understand to restore it rightly, beyond what format 1 began with. ``base`` is the snapshot whose unchanged chunks
     were taken over unread, None where all was read. ``suspects`` are (first, last) numbers of this chain's snapshots
     that may lack changes. ``tags`` are words that its maker gave it. ``copied_from`` is None but for a copy into
-    another lineage.
+    another lineage. ``distance`` is the largest between the instants of its sources by the clock of the host that read
+    them, in seconds; None for one source.
     """
 
     snapshot: str
@@ -221,6 +222,7 @@ class Manifest:
     suspects: tuple[tuple[int, int], ...] = ()
     tags: tuple[str, ...] = ()
     copied_from: CopiedFrom | None = None
+    distance: float | None = None
 
     @property
     def name(self) -> str:
@@ -235,6 +237,8 @@ class Manifest:
         for optional in ("tags", "copied_from"):
             if not values[optional]:
                 del values[optional]
+        if self.distance is None:
+            del values["distance"]
         return encode_json(values)
 
     @classmethod
@@ -258,6 +262,7 @@ class Manifest:
             origin = values.get("copied_from")
             values["copied_from"] = CopiedFrom(**_known(CopiedFrom, origin)) if origin is not None else None
             values["tags"] = tuple(map(str, values.get("tags", ())))
+            values["distance"] = None if values.get("distance") is None else float(values["distance"])
             manifest = cls(**_known(cls, values))
             _check_types(manifest)
         except (AttributeError, KeyError, OverflowError, ValueError, TypeError) as error:

@@ -78,6 +78,8 @@ class StreamInfo:
     ``estimated_*`` are for progress and for ``CutRule.for_average`` only. ``fine`` asks for a fine rule. ``beside``
     names the stream whose records this one completes (vectors, beside documents): each of its keys is there, too, in
     the same order, and both are restored and exported together. Its own name begins with that name and ``#``.
+    ``resumable``: `View.changes` tells what changed since it was *read*, so that increments may begin with it where it
+    is fuzzy, too.
     """
 
     name: str
@@ -91,6 +93,7 @@ class StreamInfo:
     estimated_bytes: int = 0
     fine: bool = False
     beside: str = ""
+    resumable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,13 +263,14 @@ class Inspection:
 
     ``occupied`` are sentences such as ``app.users: 1,204 documents``; empty means that nothing is in the way.
     ``notes`` are things to know before one starts (records that will expire at once, say). ``hint`` says what can be
-    done about what is in the way.
+    done about what is in the way. ``lasting`` are those of `occupied` that not even a plan with ``replace`` replaces.
     """
 
     target: str
     occupied: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     hint: str = ""
+    lasting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from drtool.errors import DrtoolError
 from drtool.sources.mongodb.binary import find_mongod
 from drtool.sources.mongodb.server import ServerOptions, running
-from tests.bench import cold, increments, replaying, vectors, workload, years
+from tests.bench import cold, files, increments, postgres, redis, replaying, stores, touching, vectors, workload, years
 from tests.bench.drtools import Drtool
 from tests.bench.measure import FailedError, Measured
 from tests.bench.peers import missing
@@ -29,9 +29,14 @@ Whole processes, medians of runs in turns with what else is installed: mongodump
 #: What has a workload of its own: scale, runs and the directory to work in give a text.
 _REPORTS: Mapping[str, Callable[[float, int, Path | None], str]] = {
     vectors.TITLE: lambda scale, runs, _: vectors.report(scale, runs),
+    stores.TITLE: stores.report,
+    touching.TITLE: touching.report,
     increments.TITLE: increments.report,
     replaying.TITLE: replaying.report,
     cold.TITLE: cold.report,
+    postgres.TITLE: postgres.report,
+    redis.TITLE: redis.report,
+    files.TITLE: files.report,
     years.TITLE: years.report,
 }
 

@@ -56,5 +56,5 @@ def test_check_finds_what_is_wrong(file: Path) -> None:
 
 def test_schema(tmp_path: Path) -> None:
     schema = json.loads(drtool("config", "schema", cwd=tmp_path).out)
-    assert set(schema["properties"]) == {"repository", "sources", "jobs", "limits"}
+    assert set(schema["properties"]) == {"repository", "sources", "jobs", "relations", "limits"}
     assert drtool("config", "schema", "--json", cwd=tmp_path).result["schema"] == schema

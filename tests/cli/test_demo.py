@@ -18,7 +18,7 @@ from drtool.errors import ExitCode
 from drtool.operations.demo.steps import Chapter, Check, DisasterFigures, KeyFigures, RestoreFigures, Step
 
 CHECKS = (Check("fine", True, "all is well"), Check("gone", False, "2 left"))
-STEP = Step(Chapter.DISASTER, 1.23456, DisasterFigures(10, 2), CHECKS)
+STEP = Step(Chapter.DISASTER, 1.23456, DisasterFigures(10, 4, 3, 2), CHECKS)
 
 
 def told(*, as_json: bool) -> str:
@@ -34,8 +34,8 @@ def told(*, as_json: bool) -> str:
 
 def test_text() -> None:
     title, figures, fine, gone = told(as_json=False).strip().splitlines()
-    assert title == "8. Disaster: somebody drops the database"
-    assert figures == "   10 documents were there a moment ago"
+    assert title == "8. Disaster: the database is dropped, the vectors and the settings are deleted"
+    assert figures == "   10 documents, 4 vectors and 3 files were there a moment ago"
     assert (fine, gone) == ("✓ all is well", "✗ gone: 2 left")
 
 
@@ -44,9 +44,9 @@ def test_json() -> None:
     assert step == {
         "type": "step",
         "step": "disaster",
-        "title": "Disaster: somebody drops the database",
+        "title": "Disaster: the database is dropped, the vectors and the settings are deleted",
         "seconds": 1.235,
-        "figures": {"documents": 10, "left": 2},
+        "figures": {"documents": 10, "vectors": 4, "files": 3, "left": 2},
         "checks": [
             {"name": "fine", "ok": True, "message": "all is well"},
             {"name": "gone", "ok": False, "message": "2 left"},

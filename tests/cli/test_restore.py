@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -311,15 +311,3 @@ def test_the_server_does_not_answer(taken: Site) -> None:
     ended = taken.drtool("restore", "latest", "--to", "mongodb://u:hunter2@127.0.0.1:1/?serverSelectionTimeoutMS=200")
     assert (ended.code, ended.result["error"]["kind"]) == (1, "unreachable")
     assert "hunter2" not in ended.out + ended.err
-
-
-def test_of_several_sources(make_site: Callable[..., Site], client: Client, database: str, tmp_path: Path) -> None:
-    fill(client, database)
-    site = make_site(a=(database,), b=(database,))
-    text = site.config.read_text().replace("  a:\n    sources:\n    - a\n", "  a:\n    sources:\n    - a\n    - b\n")
-    site.config.write_text(text)
-    assert site.backup("a")["streams"] == 4
-    ended = site.drtool("restore", "latest")
-    assert (ended.code, ended.result["error"]["hint"]) == (2, "Say which with --source: a, b")
-    assert site.ok("restore", "latest", "--source", "b")[-1]["records"] == 24
-    assert site.ok("verify", "--level", "restored")[0]["checked"]["records"] == 48

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from drtool.config.schema import json_schema
+from drtool.config.sources import BUILT_IN
 from tests.config.samples import changed, problems, read
 
 PACKAGE = """
@@ -83,7 +84,7 @@ def test_schema_lists_what_can_be_loaded() -> None:
     schema = json_schema()
     [kinds] = schema["properties"]["sources"]["patternProperties"].values()
     names = {kind["$ref"].rpartition("/")[2] for kind in kinds["oneOf"]}
-    assert names == {"MongoSettings", "Settings"}
+    assert names == {*BUILT_IN.values(), "Settings"}
     assert schema["$defs"]["MongoSettings"]["properties"]["type"]["const"] == "mongodb"
 
 

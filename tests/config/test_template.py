@@ -38,6 +38,7 @@ def test_what_is_commented_out_is_valid_too() -> None:
     assert source.databases
     assert source.exclude
     assert config.repository.identity is not None
+    assert config.relations
     assert config.limits.readers == 4
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -33,6 +34,7 @@ from drtool.sources.base import (
     StreamInfo,
 )
 from drtool.sources.cutting import Chunk, CutRule, cut_part
+from drtool.sources.plain import PlainSource
 
 Key = tuple[str, bytes]
 """A stream's identity and a record's key."""
@@ -42,9 +44,10 @@ Moved = type[InstantMovedError]
 
 
 @dataclass
-class MemorySource:
+class MemorySource(PlainSource):
     """``held`` are streams by name, each with an identity and its records by key. `window` gives the number of chunks
-    that a view (counted from 1) can be read before its instant passes, None for all; `meanwhile` is called then."""
+    that a view (counted from 1) can be read before its instant passes, None for all; `meanwhile` is called then.
+    `failing` are errors by when they come: at ``probe``, ``prepare``, ``freeze``, ``read`` (of a chunk), ``settle``."""
 
     name: str = "app"
     type: str = "memory"
@@ -55,9 +58,12 @@ class MemorySource:
     window: Callable[[int], int | None] = lambda view: None
     meanwhile: Callable[[], None] = lambda: None
     error: Moved = WindowPassedError
-    log: list[tuple[Key, bytes | None]] = field(default_factory=list)
+    history: list[tuple[Key, bytes | None]] = field(default_factory=list)
     views: int = 0
     chunks_read: int = 0
+    failing: dict[str, Exception] = field(default_factory=dict)
+    memory: Path | None = None
+    follows: bool = False
     asked: list[tuple[int, int]] = field(default_factory=list)
 
     def put(self, stream: str, key: bytes, data: bytes | None, *, logged: bool = True) -> None:
@@ -69,23 +75,39 @@ class MemorySource:
         else:
             records[key] = data
         if logged:
-            self.log.append(((self.identities[stream], key), data))
+            self.history.append(((self.identities[stream], key), data))
 
-    def rename(self, old: str, new: str) -> None:
+    def rename_stream(self, old: str, new: str) -> None:
         """Rename a stream; its identity stays."""
         self.held[new] = self.held.pop(old)
         self.identities[new] = self.identities.pop(old)
 
     def probe(self) -> Probe:
         """See ``Source.probe``."""
+        self.fail("probe")
         return Probe(self.type, "1.0", "memory", "", self.consistency)
 
     def prepare(self, previous: Mapping[str, Any] | None) -> MemorySource:
         """See ``Source.prepare``."""
+        self.fail("prepare")
         return self
+
+    def remember_in(self, directory: Path) -> None:
+        """See ``Source.remember_in``."""
+        self.memory = directory
+
+    def log(self) -> Any:
+        """See ``Source.log``: something, where it `follows`."""
+        return self.history if self.follows else None
+
+    def fail(self, when: str) -> None:
+        """Raise the error that is to come here, if there is one."""
+        if when in self.failing:
+            raise self.failing[when]
 
     def freeze(self) -> MemoryView:
         """See ``Prepared.freeze``."""
+        self.fail("freeze")
         self.views += 1
         return MemoryView(self, self.views)
 
@@ -101,7 +123,7 @@ class MemoryView:
         self.instant = _BEGINNING + timedelta(seconds=number)
         self._held = {name: dict(records) for name, records in source.held.items()}
         self._identities = dict(source.identities)
-        self._time = len(source.log)
+        self._time = len(source.history)
         self._left = source.window(number)
         self._lock = threading.Lock()
 
@@ -152,7 +174,7 @@ class MemoryView:
         touched: dict[str, dict[int, Set[int]]] = {}
         for name, base in bases.items():
             found: dict[int, set[int]] = {}
-            for (identity, key), _ in self._source.log[start : self._time]:
+            for (identity, key), _ in self._source.history[start : self._time]:
                 if identity == self._identities[name]:
                     group = _last_at_or_before(base.firsts(), key)
                     found.setdefault(group, set()).add(_last_at_or_before(base.bounds(group), key))
@@ -162,7 +184,7 @@ class MemoryView:
 
     def overlay(self, since: Mapping[str, Any]) -> StreamInfo:
         """See ``View.overlay``."""
-        self._overlay = self._source.log[since["cluster_time"][0] : self._time]
+        self._overlay = self._source.history[since["cluster_time"][0] : self._time]
         return StreamInfo("$oplog", "oplog", Proof.IDENTICAL, b"", keyed=False)
 
     def cancel(self) -> None:
@@ -170,6 +192,7 @@ class MemoryView:
 
     def settle(self) -> Settled:
         """See ``View.settle``."""
+        self._source.fail("settle")
         return Settled(self._source.consistency)
 
     def close(self) -> None:
@@ -188,6 +211,7 @@ class MemoryView:
         yield from cut_part(records, iter(()), rule)
 
     def _count(self) -> None:
+        self._source.fail("read")
         with self._lock:
             self._source.chunks_read += 1
             if self._left is None:
@@ -217,16 +241,16 @@ def small_chunks() -> contextlib.AbstractContextManager[Any]:
 
 
 class Host:
-    """A host that backs a source up into a repository, with small chunks."""
+    """A host that backs sources up into a repository, with small chunks."""
 
-    def __init__(self, repository: Repository, source: Any) -> None:
-        self.repository, self.source = repository, source
+    def __init__(self, repository: Repository, source: Any, *others: Any) -> None:
+        self.repository, self.source, self.others = repository, source, others
         self.told = Silent()
         self.pack_bytes = PACK_BYTES
 
     def backup(self, *, full: bool = False, check: float = 0.0, full_every: int | None = None) -> BackupResult:
         """Take a snapshot."""
-        sources: list[Any] = [self.source]
+        sources: list[Any] = [self.source, *self.others]
         with small_chunks():
             return back_up(
                 self.repository,

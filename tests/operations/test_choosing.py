@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -129,3 +130,15 @@ def test_a_time_without_a_zone_is_no_time(moment: datetime) -> None:
     _, _, rest = caught.value.hint.partition(": ")
     for suggestion in rest.split(" or "):
         assert datetime.fromisoformat(suggestion).tzinfo is not None
+
+
+def test_a_safety_snapshot_is_none_of_the_jobs_own() -> None:
+    own = snapshot("nightly", 1, START)
+    later = snapshot("nightly-safety", 1, START + timedelta(days=1))
+    safety = replace(later, manifest=replace(later.manifest, tags=("safety",)))
+    for text in ("latest", "nightly@latest", "nightly@2027-01-01T00:00:00Z"):
+        assert choose(text, catalogue(own, safety), {}).snapshot == own
+    for text in ("nightly-safety@latest", safety.id):
+        assert choose(text, catalogue(own, safety), {}).snapshot == safety
+    with pytest.raises(UsageError, match="several jobs"):
+        choose("latest", catalogue(own, later), {})

@@ -97,7 +97,19 @@ def test_whole(desk: Desk) -> None:
     names = {check["name"] for check in result["checks"]}
     assert names >= {"sum-of-balances", "one-instant", "cannot-read", "sandbox-equal", "sandbox-dbhash", "level"}
     assert names >= {"gone", "complete", "dbhash", "counts", "indexes", "file", "view", "server-ended", "nothing-left"}
-    assert names >= {"found", "only-that", "sound-again", "newest", "week", "month", "year"}
+    assert names >= {
+        "found",
+        "only-that",
+        "sound-again",
+        "newest",
+        "week",
+        "month",
+        "year",
+        "relation",
+        "vectors",
+        "search",
+        "settings",
+    }
     figures = result["figures"]
     assert figures["seed"]["collections"]["transactions"] > 40_000
     assert figures["backup"]["committed"] > figures["backup"]["included"] >= 0
@@ -121,7 +133,7 @@ def test_kept(desk: Desk) -> None:
     assert "✗" not in ended.out
     assert f"   cd {place}\n" in ended.out
     assert {path.name for path in place.iterdir()} == {
-        *("backup-host", "cache", "drtool.yaml", "repository", "safe", "state"),
+        *("application", "backup-host", "cache", "drtool.yaml", "repository", "safe", "state"),
     }
     assert (place / "safe" / "identity.key").stat().st_mode & 0o777 == 0o600
 
@@ -235,7 +247,7 @@ def test_failed_check_ends_the_story() -> None:
     teller.begin(Chapter.DISASTER)
     checks = [Check("fine", True, "all is well"), Check("gone", False, "2 collections are left")]
     with pytest.raises(VerificationFailedError, match=r"gone \(2 collections are left\)"):
-        teller.end(DisasterFigures(10, 2), checks)
+        teller.end(DisasterFigures(10, 4, 3, 2), checks)
     assert [step.chapter for step in told] == [Chapter.DISASTER]
     assert teller.checks == checks
 

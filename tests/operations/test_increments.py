@@ -100,7 +100,7 @@ def test_everything_deleted(host: Host) -> None:
 
 def test_streams_come_go_and_are_renamed(host: Host) -> None:
     first = host.backup()
-    host.source.rename("a", "z")
+    host.source.rename_stream("a", "z")
     del host.source.held["b"]
     host.source.put("new", b"1", b"1")
     second = host.backup()
@@ -112,7 +112,7 @@ def test_streams_come_go_and_are_renamed(host: Host) -> None:
 
 def test_a_renamed_stream_in_the_place_of_another(host: Host) -> None:
     host.backup()
-    host.source.rename("a", "old")
+    host.source.rename_stream("a", "old")
     host.source.identities["a"] = "another"
     for number in range(100):
         host.source.put("a", b"%d" % number, b"x" * 50)
@@ -515,7 +515,7 @@ def test_an_increment_is_a_full_read(
         source.window = lambda view: window if view % 4 else None
         host.backup(check=0.2)
     assert host.newest().manifest.consistency == Consistency.EXACT
-    if host.newest().manifest.sources[0].point["cluster_time"][0] != len(source.log):
+    if host.newest().manifest.sources[0].point["cluster_time"][0] != len(source.history):
         source.window = lambda view: None  # more was written while the check was cut short
         host.backup(check=0.2)
     _same_as_full(host)

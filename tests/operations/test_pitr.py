@@ -495,3 +495,20 @@ def test_the_archive_leads_closer_than_a_snapshot(site: Site, client: Client, da
     capture(site)
     told = site.told("restore", f"nightly@{moment.isoformat()}", "--dry-run")
     assert (told.code, f"--at {moment.isoformat()}" in told.err) == (0, True)
+
+
+def test_in_place_to_just_before_what_went_wrong(site: Site, client: Client, database: str) -> None:
+    client[database].c0.insert_one({"_id": "meant"})
+    client[database].made.insert_one({"_id": 1})
+    wanted = hashes(client, database)
+    client[database].c0.delete_many({"_id": {"$gte": 0}})
+    client[database].drop_collection("made")
+    client[database].made.insert_one({"_id": "later"})
+    ruined = hashes(client, database)
+    next_second(client)
+    capture(site)
+    found = site.ok("pitr", "find", "--ns", f"{database}.c0", "--op", "delete")[0]
+    result = site.ok("restore", "latest", "--before", found["position"], "--in-place", "--yes-replace", "nightly")[-1]
+    assert hashes(client, database) == wanted
+    site.ok("restore", result["safety"]["snapshot"], "--in-place", "--yes-replace", "nightly")
+    assert hashes(client, database) == ruined

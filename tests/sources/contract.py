@@ -28,6 +28,7 @@ from drtool.sources.base import (
     View,
 )
 from drtool.sources.cutting import FINE_MIN_BYTES, MAX_BYTES, MIN_BYTES, Chunk, CutRule, join
+from drtool.sources.support import SUPPORT
 
 CUT_KEY = bytes(range(32))
 
@@ -145,6 +146,16 @@ class SourceContract:
             assert probe.version[0].isdigit()
             assert probe.topology
             assert (probe.consistency is Consistency.EXACT) or probe.warnings
+
+    def test_the_table_of_sources_tells_the_truth(self, harness: Harness) -> None:
+        harness.fill()
+        with closing(harness.source()) as source:
+            probe, row = source.probe(), SUPPORT[source.type]
+            assert not row.tested or probe.version.startswith(row.tested), (
+                "the README names the versions that were tried"
+            )
+            assert probe.consistency in row.consistency
+            assert {copy.stream.proof for copy in back_up(source).values()} <= set(row.proofs)
 
     def test_no_server_is_unreachable_and_says_what_to_do(self, harness: Harness) -> None:
         with closing(harness.nowhere()) as source, pytest.raises(UnreachableError) as caught:
@@ -301,6 +312,10 @@ class SourceContract:
                 for item in plan.items:
                     if not item.stream.beside:
                         assert any(item.name in sentence for sentence in found), item.name
+                over = RestorePlan(plan.items, "marker-3", replace=True)
+                assert target.inspect(over).lasting == (), "what the plan's own streams hold can be replaced"
+                restore(target, over, copies)
+                check_restored(source, target, over, copies)
 
     def test_names(self, harness: Harness) -> None:
         harness.fill()

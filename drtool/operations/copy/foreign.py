@@ -76,7 +76,7 @@ class Foreign:
         lists = tuple((writer.add(ChunkKind.CATALOG, data), len(data)) for data in encode_streams(entries))
         self._store()
         statistics = Statistics(
-            records=sum(entry.records for entry in entries),
+            records=sum(entry.records for entry in entries if not entry.beside),
             bytes=sum(entry.bytes for entry in entries),
             chunks=sum(entry.chunks for entry in entries),
             new_chunks=writer.counts.new_chunks - before.new_chunks,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from drtool.config.root import Config
+from drtool.operations.allotting import Asked
 from drtool.operations.budget import Budget
 from drtool.operations.catalogue import read_known
 from drtool.operations.choosing import LATEST
@@ -15,6 +16,7 @@ from drtool.operations.opening import repository_of
 from drtool.operations.reporting import Reporter
 from drtool.operations.restore import Restore
 from drtool.operations.runs import registered
+from drtool.operations.together import Together
 from drtool.operations.verify import Verification, Verifier
 from drtool.operations.wishing import Wish
 from drtool.repository.evidence import Level
@@ -53,21 +55,46 @@ def restore_latest(
     )
 
 
+def restore_all(
+    config: Config, sources: Sequence[Source], budget: Budget, reporter: Reporter, places: Mapping[str, str]
+) -> RestoreFigures:
+    """Restore all sources of the newest snapshot, each under the same names to its place."""
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(repository_of(config.repository, reads_data=True))
+        snapshot = read_known(opened).choose(LATEST).snapshot
+        stack.enter_context(registered(opened, "restore", snapshot.manifest.job, reporter))
+        opened.refresh_index()
+        asked = Asked(tuple(f"{name}={place}" for name, place in places.items()))
+        together = Together(opened, snapshot, sources, asked, budget, reporter)
+        stack.callback(together.close)
+        results = list(together.run(together.prospects()))
+    return RestoreFigures(
+        snapshot=snapshot.id,
+        records=sum(result.records for result in results),
+        expected_records=sum(result.expected_records for result in results),
+        streams=sum(result.streams for result in results),
+        bytes=sum(result.bytes for result in results),
+        seconds=sum(result.seconds for result in results),
+        recovered_to=max(result.recovered_to for result in results),
+    )
+
+
 def verify_latest(
-    config: Config, source: Source, budget: Budget, reporter: Reporter
+    config: Config, sources: Sequence[Source], budget: Budget, reporter: Reporter
 ) -> tuple[VerifyFigures, list[Check]]:
     """Raise the newest snapshot to `restored`."""
+    by_name = {source.name: source for source in sources}
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(repository_of(config.repository, reads_data=True))
         snapshot = read_known(opened).choose(LATEST).snapshot
         stack.enter_context(registered(opened, "verify", "", reporter))
         opened.refresh_index()
-        verifier = Verifier(opened, budget, reporter, lambda _: source)
+        verifier = Verifier(opened, budget, reporter, lambda origin: by_name[origin.name], config.relations)
         stack.callback(verifier.close)
         outcome = verifier.verify(snapshot, Level.RESTORED, Sample())
         reached = read_known(opened).level(snapshot)
     problems = "; ".join(problem.message for problem in outcome.problems[:5])
-    equal = outcome.ok and outcome.proof == Proof.IDENTICAL
+    equal = outcome.ok and outcome.proof in (Proof.IDENTICAL, Proof.CANONICAL)  # of files, by whether it is root's
     expected = snapshot.manifest.statistics.records
     checks = [
         Check("sandbox-equal", equal, problems or f"what the sandbox held is {outcome.proof} to what was backed up"),
@@ -77,12 +104,14 @@ def verify_latest(
             f"{outcome.checked.records:,} of {expected:,} records were compared",
         ),
         _dbhash(outcome),
+        *(Check("relation", bool(one.ok), one.message) for one in outcome.relations),
         Check("level", reached.level is Level.RESTORED, f"the signed evidence says: {reached.level.label}"),
     ]
     figures = VerifyFigures(
         snapshot=snapshot.id,
         level=reached.level.label,
         proof=outcome.proof or "",
+        relations=tuple(one.message for one in outcome.relations),
         objects=outcome.checked.objects,
         chunks=outcome.checked.chunks,
         records=outcome.checked.records,

@@ -10,6 +10,7 @@ from pymongo.database import Database
 
 from drtool.operations.demo import application, contents
 from drtool.operations.demo.application import DATABASE, FILE_NAME, Client, Document
+from drtool.operations.demo.companions import Companions
 from drtool.operations.demo.steps import SeedFigures
 
 TRANSACTIONS = 40_000
@@ -21,8 +22,8 @@ _FILE_BYTES = 6_000_000
 _DOCUMENTS_AT_ONCE = 250
 
 
-def seed(client: Client, chance: Random) -> SeedFigures:
-    """Make the database. Raises pymongo's errors."""
+def seed(client: Client, companions: Companions, chance: Random) -> SeedFigures:
+    """Make the database, and what stands beside it. Raises pymongo's errors."""
     database = client[DATABASE]
     now = datetime.now(UTC).replace(microsecond=0)
     application.create_collections(database)
@@ -38,10 +39,11 @@ def seed(client: Client, chance: Random) -> SeedFigures:
     application.create_indexes(database)
     for number in range(1, TRANSFERS + 1):
         application.transfer(client, chance, number, durable=False)
-    return _figures(database)
+    companions.make()
+    return _figures(database, companions.follow(database))
 
 
-def _figures(database: Database[Document]) -> SeedFigures:
+def _figures(database: Database[Document], vectors: int) -> SeedFigures:
     listed = sorted(database.list_collections(), key=lambda found: str(found["name"]))
     names = [found["name"] for found in listed if not found["name"].startswith("system.")]
     stored = [found["name"] for found in listed if found["type"] == "collection" and found["name"] in names]
@@ -55,4 +57,5 @@ def _figures(database: Database[Document]) -> SeedFigures:
         file_bytes=int(file["length"]),
         transfers=database.transactions.count_documents({"kind": "transfer"}),
         indexes=sum(1 for name in stored for _ in database[name].list_indexes()),
+        vectors=vectors,
     )

@@ -15,14 +15,14 @@ from drtool.operations.committing import BackupResult
 class Chapter(Enum):
     """The chapters in order; values are the ids in JSON and the titles."""
 
-    SERVER = ("server", "Start a MongoDB that we can afford to lose")
+    SERVER = ("server", "Start a MongoDB and a vector store that we can afford to lose")
     SEED = ("seed", "Run a small application on it: a bank whose assistant answers from documents")
     REPOSITORY = ("repository", "Make a repository, and two keys")
     BACKUP = ("backup", "Back up, while money moves between the accounts")
     KEYS = ("keys", "What would a thief of the backup host get?")
     INCREMENT = ("increment", "A day passes: some of it changes. Back up again")
     VERIFY = ("verify", "Is that backup any good? Restore it into a sandbox and compare")
-    DISASTER = ("disaster", "Disaster: somebody drops the database")
+    DISASTER = ("disaster", "Disaster: the database is dropped, the vectors and the settings are deleted")
     RESTORE = ("restore", "Bring it back, and prove that it is the same")
     TAMPER = ("tamper", "Somebody alters one bit of the backup")
     ROTATION = ("rotation", "What would a year of backups leave behind?")
@@ -58,7 +58,8 @@ class ServerFigures:
 
 @dataclass(frozen=True, slots=True)
 class SeedFigures:
-    """What the application holds. ``bytes`` is the server's own word on the size of its data."""
+    """What the application holds. ``bytes`` is the server's own word on the size of its data; ``vectors`` are points of
+    the vector store."""
 
     database: str
     collections: dict[str, int]
@@ -67,6 +68,7 @@ class SeedFigures:
     file_bytes: int
     transfers: int
     indexes: int
+    vectors: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ class VerifyFigures:
     snapshot: str
     level: str
     proof: str
+    relations: tuple[str, ...]
     objects: int
     chunks: int
     records: int
@@ -131,9 +134,11 @@ class VerifyFigures:
 
 @dataclass(frozen=True, slots=True)
 class DisasterFigures:
-    """What was there, and what is left."""
+    """What was there, and what is left of the database."""
 
     documents: int
+    vectors: int
+    files: int
     left: int
 
 

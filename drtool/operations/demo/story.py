@@ -16,9 +16,10 @@ from drtool.operations.backup import back_up
 from drtool.operations.budget import Budget
 from drtool.operations.committing import BackupResult
 from drtool.operations.demo.application import DATABASE, Client, sum_of_balances
+from drtool.operations.demo.companions import State, compare_companions
 from drtool.operations.demo.day import pass_a_day
 from drtool.operations.demo.fingerprint import Fingerprint, compare, fingerprint
-from drtool.operations.demo.restoring import restore_latest, verify_latest
+from drtool.operations.demo.restoring import restore_all, restore_latest, verify_latest
 from drtool.operations.demo.rotation import rotate
 from drtool.operations.demo.seeding import TRANSFERS, seed
 from drtool.operations.demo.server import Program, check_ended, find_program, serving
@@ -38,12 +39,13 @@ from drtool.operations.demo.steps import (
 from drtool.operations.demo.tampering import tamper
 from drtool.operations.demo.thief import look_around
 from drtool.operations.demo.transfers import Transfers, check_instant
-from drtool.operations.demo.workplace import JOB, SOURCE, Workplace, workplace
+from drtool.operations.demo.workplace import JOB, SETTINGS, SOURCE, VECTORS, Workplace, workplace
 from drtool.operations.init import init
-from drtool.operations.opening import repository_of, storage_of
+from drtool.operations.opening import open_source, repository_of, storage_of
 from drtool.operations.reporting import Reporter
-from drtool.sources.base import Consistency
+from drtool.sources.base import Consistency, Source
 from drtool.sources.mongodb import MongoSource
+from drtool.sources.qdrant.shards import engine
 
 _SEED = 1789
 #: The share of the first backup's bytes that the second may store; about one record in fifty changes in between.
@@ -63,11 +65,12 @@ class Told:
 def tell(directory: Path | None, audience: Audience, reporter: Reporter, *, keep: bool) -> Told:
     """Play the story in `directory` (new or empty; None: a temporary one), which goes afterwards unless kept.
 
-    ``UsageError`` for a directory that cannot be used, ``MissingToolError`` without a mongod,
+    ``UsageError`` for a directory that cannot be used, ``MissingToolError`` without a mongod or Qdrant's engine,
     ``VerificationFailedError`` at the end of the chapter in which a check failed.
     """
     started = time.monotonic()
     program = find_program()
+    engine()
     teller = Teller(audience)
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(workplace(directory, keep=keep))
@@ -76,7 +79,7 @@ def tell(directory: Path | None, audience: Audience, reporter: Reporter, *, keep
         teller.end(ServerFigures(program.version, program.path, place.root))
         source = MongoSource(SOURCE, uri=server.uri, databases=(DATABASE,), mongod=program.path)
         stack.callback(source.close)
-        _Story(place, program, client, source, server.uri, teller, reporter).play()
+        _Story(place, program, client, source, server.uri, teller, reporter, stack).play()
         teller.begin(Chapter.CLEANUP)
     teller.end(CleanupFigures(place.root, keep), [check_ended(server), place.check_left(keep=keep)])
     return Told(place, teller.checks, time.monotonic() - started)
@@ -118,20 +121,24 @@ class _Story:
     uri: str
     teller: Teller
     reporter: Reporter
+    stack: contextlib.ExitStack
+    beside: Sequence[Source] = ()
 
     def play(self) -> None:
         """All chapters after the first."""
         chance = Random(_SEED)
         self.teller.begin(Chapter.SEED)
-        self.teller.end(seed(self.client, chance))
+        self.teller.end(seed(self.client, self.place.companions, chance))
         config = self._make_repository()
+        self.beside = [open_source(name, config.sources[name]) for name in (VECTORS, SETTINGS)]
+        for source in self.beside:
+            self.stack.callback(source.close)
         budget = Budget.within(config.limits.memory, config.limits.readers)
         first = self._back_up_under_load(config, budget)
         self._look_around(config)
         self._back_up_again(config, budget, chance, first)
         self._verify(config, budget)
-        before = self._destroy()
-        self._restore(config, budget, before)
+        self._restore(config, budget, *self._destroy())
         self.teller.begin(Chapter.TAMPER)
         self.teller.end(*tamper(config, self.place.repository, self.reporter))
         self.teller.begin(Chapter.ROTATION)
@@ -148,7 +155,7 @@ class _Story:
     def _back_up(self, config: Config, budget: Budget) -> BackupResult:
         """As a backup host does: with the agent key alone."""
         with repository_of(config.repository) as repository:
-            return back_up(repository, JOB, [self.source], budget, self.reporter)
+            return back_up(repository, JOB, [self.source, *self.beside], budget, self.reporter)
 
     def _back_up_under_load(self, config: Config, budget: Budget) -> BackupResult:
         self.teller.begin(Chapter.BACKUP)
@@ -174,6 +181,7 @@ class _Story:
     def _back_up_again(self, config: Config, budget: Budget, chance: Random, first: BackupResult) -> None:
         self.teller.begin(Chapter.INCREMENT)
         changes = pass_a_day(self.client, chance)
+        self.place.companions.follow(self.client[DATABASE])
         result = self._back_up(config, budget)
         part = result.stored_bytes / first.stored_bytes
         figures = IncrementFigures(
@@ -189,23 +197,30 @@ class _Story:
 
     def _verify(self, config: Config, budget: Budget) -> None:
         self.teller.begin(Chapter.VERIFY)
-        self.teller.end(*verify_latest(config, self.source, budget, self.reporter))
+        self.teller.end(*verify_latest(config, [self.source, *self.beside], budget, self.reporter))
 
-    def _destroy(self) -> Fingerprint:
+    def _destroy(self) -> tuple[Fingerprint, State]:
         self.teller.begin(Chapter.DISASTER)
         before = fingerprint(self.client[DATABASE])
+        beside = self.place.companions.state(self.client[DATABASE])
+        self.place.companions.lose()
         self.client.drop_database(DATABASE)
         left = len(self.client[DATABASE].list_collection_names())
         gone = Check("gone", left == 0, f"{left} collections are left in {DATABASE}")
-        self.teller.end(DisasterFigures(before.documents, left), [gone])
-        return before
+        figures = DisasterFigures(before.documents, len(beside.points), len(beside.files), left)
+        self.teller.end(figures, [gone])
+        return before, beside
 
-    def _restore(self, config: Config, budget: Budget, before: Fingerprint) -> None:
+    def _restore(self, config: Config, budget: Budget, before: Fingerprint, beside: State) -> None:
         self.teller.begin(Chapter.RESTORE)
-        figures = restore_latest(config, self.source, budget, self.reporter, self.uri)
+        companions = self.place.companions
+        places = {SOURCE: self.uri, VECTORS: str(companions.vectors), SETTINGS: "/"}
+        figures = restore_all(config, [self.source, *self.beside], budget, self.reporter, places)
         complete = Check(
             "complete",
             figures.records == figures.expected_records,
             f"{figures.records:,} of {figures.expected_records:,} records came back",
         )
-        self.teller.end(figures, [complete, *compare(before, fingerprint(self.client[DATABASE]))])
+        database = self.client[DATABASE]
+        there = compare_companions(beside, companions.state(database))
+        self.teller.end(figures, [complete, *compare(before, fingerprint(database)), *there])

@@ -14,9 +14,12 @@ from drtool.config.loading import load_config
 from drtool.config.root import Config
 from drtool.errors import UsageError
 from drtool.operations.demo.application import DATABASE
+from drtool.operations.demo.companions import COLLECTION, Companions
 from drtool.operations.demo.steps import Check
 
 SOURCE = "app"
+VECTORS = "vectors"
+SETTINGS = "settings"
 JOB = "nightly"
 #: The kept configuration needs an address; the server of the demonstration has ended by then.
 _ELSEWHERE = "mongodb://127.0.0.1:27017/"
@@ -36,6 +39,11 @@ class Workplace:
     def server(self) -> Path:
         """The embedded server's directory is made in here."""
         return self.root / "server"
+
+    @property
+    def companions(self) -> Companions:
+        """What stands beside the server's database."""
+        return Companions(self.root / "application" / "vectors", self.root / "application" / "settings")
 
     @property
     def repository(self) -> Path:
@@ -75,9 +83,24 @@ class Workplace:
                     "uri": _ELSEWHERE,
                     "databases": [DATABASE],
                     "mongod": escape(str(mongod)),
-                }
+                },
+                VECTORS: {"type": "qdrant", "edge": "application/vectors"},
+                SETTINGS: {"type": "files", "paths": ["application/settings"]},
             },
-            "jobs": {JOB: {"sources": [SOURCE]}},
+            "jobs": {JOB: {"sources": [SOURCE, VECTORS, SETTINGS]}},
+            "relations": [
+                {
+                    "name": "every vector has its document",
+                    "every": f"{VECTORS}.{COLLECTION}.payload.doc_id",
+                    "exists_in": f"{SOURCE}.{DATABASE}.documents._id",
+                    "as": "objectid",
+                },
+                {
+                    "name": "as many vectors as documents",
+                    "count": f"{VECTORS}.{COLLECTION}",
+                    "equals": f"{SOURCE}.{DATABASE}.documents",
+                },
+            ],
         }
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         self.config.write_text(_COMMENT + text, encoding="utf-8")
@@ -89,7 +112,8 @@ class Workplace:
         held = f"{self.root} holds {', '.join(there)}" if there else f"nothing is left in {self.root}"
         if not keep:
             return Check("nothing-left", not there, held)
-        wanted = {self.config.name, self.repository.name, self.agent_key.parent.name, self.identity.parent.name}
+        kept_parts = (self.config, self.repository, self.agent_key.parent, self.identity.parent)
+        wanted = {"application", *(path.name for path in kept_parts)}
         return Check("kept", wanted <= set(there), held)
 
 

@@ -101,15 +101,19 @@ def _overtaken(snapshots: Iterable[Snapshot], around: Surroundings) -> Iterator[
 
 
 def guarded(
-    snapshots: Sequence[Snapshot], sources: Collection[str], around: Surroundings
+    snapshots: Sequence[Snapshot], sources: Collection[str] | None, around: Surroundings
 ) -> Mapping[str, tuple[str, ...]]:
-    """Why snapshots of one job stay, by id; ``sources`` are those that a complete snapshot of the job holds."""
+    """Why snapshots of one job stay, by id; ``sources`` are those that a complete snapshot of the job holds.
+
+    With None, none stays for being the newest.
+    """
     found: dict[str, list[str]] = defaultdict(list)
     wrong = unplaced(snapshots, around)
     for id_, why in wrong.items():
         found[id_].append(why)
     placed = newest_first((s for s in snapshots if s.id not in wrong), around)
-    for snapshot, why in (*_newest(placed, sources, around), *_pinned(snapshots, around), *_read(snapshots, around)):
+    newest = () if sources is None else _newest(placed, sources, around)
+    for snapshot, why in (*newest, *_pinned(snapshots, around), *_read(snapshots, around)):
         found[snapshot.id].append(why)
     return {id_: tuple(dict.fromkeys(reasons)) for id_, reasons in found.items()}
 

@@ -24,6 +24,7 @@ from drtool.operations.retention.guards import (
 from drtool.operations.retention.policy import Taken, reasons
 from drtool.operations.retention.surplus import Schedule, surplus
 from drtool.operations.retention.unneeded import evidence_of, unneeded_segments
+from drtool.operations.safekeeping import is_safety, job_of_safety
 from drtool.repository.chain import Snapshot
 from drtool.repository.manifests import SNAPSHOTS
 from drtool.repository.pins import read_pins
@@ -34,6 +35,8 @@ from drtool.repository.wire import encode_json
 
 #: Signs that somebody with access to the store is at work in it.
 _ATTACKS = (RolledBackError, HiddenObjectError)
+#: So long a safety snapshot stays, protected or not.
+_UNPROTECTED = timedelta(days=1)
 NO_POLICY = "no policy: the configuration names none for the job"
 
 
@@ -112,7 +115,8 @@ def make_plan(
     decisions: list[Decision] = []
     for (job, origin), snapshots in sorted(groups.items()):
         if only in (None, job):
-            made, against = decide(job, snapshots, jobs.get(job), around)
+            ruled = job_of_safety(job) if all(map(is_safety, snapshots)) else job
+            made, against = decide(job, snapshots, jobs.get(ruled), around)
             decisions += made
             found += against
             if not all(one.keep for one in made):
@@ -174,10 +178,16 @@ def _removed_before(repository: Repository) -> Iterable[str]:
 def decide(
     name: str, snapshots: Sequence[Snapshot], job: Job | None, around: Surroundings
 ) -> tuple[list[Decision], list[Objection]]:
-    """About the snapshots of one job and origin, oldest first, and what stands against removing any."""
+    """About the snapshots of one job and origin, oldest first, and what stands against removing any.
+
+    No policy counts safety snapshots: they stay until they are released.
+    """
     ordered = newest_first(snapshots, around)
     if job is None or job.retention is None:
         return [Decision(one, (NO_POLICY,)) for one in reversed(ordered)], []
+    if all(map(is_safety, ordered)):
+        above = guarded(snapshots, None, around)
+        return [Decision(one, (*_recent(one, around), *above.get(one.id, ()))) for one in reversed(ordered)], []
     wrong = unplaced(snapshots, around)
     counted = [one for one in ordered if one.id not in wrong]
     by_policy = policy_reasons(counted, job.retention.rules, around)
@@ -192,6 +202,12 @@ def decide(
     if too_many := surplus([(around.taken(one), one) for one in counted], schedule):
         objections.append(Objection(Obstacle.SURPLUS, name, f"job {name} has {too_many}"))
     return made, objections
+
+
+def _recent(safety: Snapshot, around: Surroundings) -> Iterable[str]:
+    """Between its commit and its protection a safety snapshot has nothing else that keeps it."""
+    if around.now - around.taken(safety) < _UNPROTECTED:
+        yield "safety snapshot of less than a day"
 
 
 def policy_reasons(ordered: Sequence[Snapshot], rules: Rules, around: Surroundings) -> dict[str, tuple[str, ...]]:

@@ -11,7 +11,7 @@ from drtool.operations.catalogue import Known
 from drtool.repository import pins
 from drtool.repository.chain import Snapshot
 from drtool.repository.going import RETENTION
-from drtool.repository.pins import Pin, may_release, read_pins
+from drtool.repository.pins import Pin, PinKind, may_release, read_pins
 from drtool.repository.presence import alive
 from drtool.repository.primitives import SigningKey
 from drtool.repository.removals import read_announced
@@ -42,8 +42,9 @@ def protect(
     reason: str,
     until: datetime | None,
     wait: Callable[[float], bool] | None = None,
+    kind: PinKind = PinKind.OPERATOR,
 ) -> str:
-    """Pin a snapshot until it is released (or until a time); returns the pin's id.
+    """Pin a snapshot until it is released (or until a time), on behalf of `kind`; returns the pin's id.
 
     ``NoSuchSnapshotError`` where retention announced meanwhile that it removes the snapshot. Retention registers its
     run before it reads pins: a run that begins after the pin sees it, and the end of others is waited for, because they
@@ -54,7 +55,7 @@ def protect(
         raise UsageError("--reason: say why, for whoever wonders later")
     if until is not None and until <= repository.storage.now():
         raise UsageError(f"--until {until.isoformat()} is past already")
-    pin = pins.protect(repository, snapshot, reason.strip(), until=until)
+    pin = pins.protect(repository, snapshot, reason.strip(), kind=kind, until=until)
     running = _still_running(repository, wait or threading.Event().wait)
     if snapshot.manifest.name in read_announced(repository).hashes:
         raise NoSuchSnapshotError(f"retention is removing snapshot {snapshot.id} just now: it cannot be protected")

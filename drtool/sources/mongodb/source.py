@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from hashlib import md5
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from drtool.errors import ConfigError
+from drtool.errors import ConfigError, UsageError
 from drtool.sources.bandwidth import Bandwidth
 from drtool.sources.base import Consistency, Exporter, ExportPlace, Lack, Probe, Sandbox, StreamDigest, StreamInfo
 from drtool.sources.cutting import Record
@@ -217,6 +217,14 @@ class MongoSource(PlainSource):
         """The MD5 that dbHash gives: over all records in ``_id`` order. A capped collection is not read in that
         order."""
         return md5(usedforsecurity=False) if definitions.Definition.decode(definition).keyed else None
+
+    def values(self, stream: StreamInfo, chunks: Iterable[bytes], path: str) -> Iterator[Any]:
+        """See ``Source.values``."""
+        from drtool.sources.mongodb.values import values
+
+        if definitions.Definition.decode(stream.definition).kind is definitions.Kind.TIMESERIES:
+            raise UsageError(f"{stream.name}: relations cannot look into time series, whose records are buckets")
+        return values(chunks, path)
 
     @staticmethod
     def records(chunk: bytes) -> Iterator[Record]:

@@ -68,7 +68,7 @@ class MongoTarget(PlainTarget):
         notes = (*self._unfinished(plan.marker, placed), *_notes(placed), *self._without_search(placed), *lacking)
         collections, others = list(self._in_the_way(plan, placed)), list(self._others(placed))
         hints = [hint for found, hint in ((collections, _RENAME), (others, _NO_USERS)) if found]
-        return Inspection(uris.shown(self._uri), (*collections, *others), notes, " ".join(hints))
+        return Inspection(uris.shown(self._uri), (*collections, *others), notes, " ".join(hints), tuple(others))
 
     def begin(self, plan: RestorePlan) -> None:
         """See ``Target.begin``. What an earlier attempt of the same restore left is dropped. Users and roles are never

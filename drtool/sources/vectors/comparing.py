@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import zip_longest
+from collections.abc import Iterable
+from itertools import chain, zip_longest
 
 import numpy as np
 
 from drtool.sources.base import Compared
 from drtool.sources.comparing import TOLD
-from drtool.sources.vectors.records import Id, decode_vectors, records
+from drtool.sources.vectors.records import decode_vectors, records
 
 
 def compare_vectors(expected: Iterable[bytes], restored: Iterable[bytes], ulps: int) -> Compared:
     """Vector by vector: each component at most `ulps` units in the last place of its float32 apart."""
     worst, count = 0, 0
     differences: list[str] = []
-    for wanted, found in zip_longest(_each(expected), _each(restored)):
+    each = (chain.from_iterable(map(records, chunks)) for chunks in (expected, restored))
+    for wanted, found in zip_longest(*each):
         count += 1
         if wanted is None or found is None or wanted[0] != found[0]:
             differences.append(f"vector {count} is {'one too many' if wanted is None else 'not there'}")
             break
-        apart = _apart(wanted[1], found[1])
+        if wanted[1] == found[1]:
+            continue
+        id_, vectors = decode_vectors(wanted[1])
+        apart = _apart(vectors, decode_vectors(found[1])[1])
         if apart is None or apart > ulps:
             how = "is another one" if apart is None else f"differs by {apart} units in the last place"
-            differences.append(f"the vector of {wanted[0]!r} {how}")
+            differences.append(f"the vector of {id_!r} {how}")
             if len(differences) == TOLD:
                 break
         worst = max(worst, apart or 0)
@@ -32,27 +36,28 @@ def compare_vectors(expected: Iterable[bytes], restored: Iterable[bytes], ulps: 
 
 
 def _apart(wanted: dict[str, object], found: dict[str, object]) -> int | None:
-    """The largest distance; None where they are not of the same names, kinds and dimensions."""
+    """The largest distance; None where they are not of the same names, kinds and dimensions, or where one is no
+    number."""
     if wanted.keys() != found.keys():
         return None
     worst = 0
     for name, value in wanted.items():
         other = found[name]
-        if not (isinstance(value, bytes) and isinstance(other, bytes)):
-            if value != other:
-                return None
-        elif len(value) != len(other):
+        if value == other:
+            continue
+        if type(value) is not bytes or type(other) is not bytes or len(value) != len(other):
             return None
-        elif value != other:
-            worst = max(worst, int(np.abs(_ordered(value) - _ordered(other)).max()))
+        if not (_is_finite(value) and _is_finite(other)):
+            return None
+        worst = max(worst, int(np.abs(_ordered(value) - _ordered(other)).max()))
     return worst
+
+
+def _is_finite(data: bytes) -> bool:
+    return bool(np.isfinite(np.frombuffer(data, "<f4")).all())
 
 
 def _ordered(data: bytes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Integers that are as far apart as the floats are in units of the last place."""
     bits = np.frombuffer(data, "<i4").astype(np.int64)
     return np.where(bits < 0, np.int64(-(1 << 31)) - bits, bits)
-
-
-def _each(chunks: Iterable[bytes]) -> Iterator[tuple[Id, dict[str, object]]]:
-    return (decode_vectors(data) for chunk in chunks for _, data in records(chunk))

@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 
 from drtool.errors import IncompleteRestoreError
 from drtool.sources.base import Loaded
-from drtool.sources.vectors.records import Id, decode, decode_vectors, records
+from drtool.sources.vectors.records import Id, decode_all, vectors_of
+
+#: The most that a batch holds, in bytes of records.
+BATCH_BYTES = 16 * 1024 * 1024
 
 
 class Item(NamedTuple):
@@ -17,6 +20,11 @@ class Item(NamedTuple):
     id: Id
     fields: dict[str, Any]
     vectors: dict[str, Any]
+
+
+def items_of(chunk: bytes) -> list[Item]:
+    """The items of a chunk, without vectors."""
+    return [Item(document.pop("_id"), document, {}) for document in decode_all(chunk)]
 
 
 class Joined:
@@ -34,14 +42,13 @@ class Joined:
     def __iter__(self) -> Iterator[Item]:
         items, vectors = (self._counted(number) for number in (0, 1))
         for item, vector in zip_longest(items, vectors):
-            fields = None if item is None else decode(item)
-            id_, found = (None, {}) if vector is None else decode_vectors(vector)
-            if fields is None or fields.pop("_id") != id_:
+            id_ = None if item is None else item.pop("_id")
+            if item is None or vector is None or vector["_id"] != id_:
                 raise IncompleteRestoreError(
                     f"{self._name}: items and vectors do not fit after {self._records} of them"
                 )
             self._records += 1
-            yield Item(id_, fields, found)
+            yield Item(vector["_id"], item, vectors_of(vector))
 
     @property
     def loaded(self) -> tuple[Loaded, Loaded]:
@@ -49,18 +56,18 @@ class Joined:
         return Loaded(self._records, self._bytes[0]), Loaded(self._records, self._bytes[1])
 
     def batches(self, size: int) -> Iterator[list[Item]]:
-        """The items, so many at a time."""
+        """The items, at most so many at a time, and fewer where they are large."""
         batch: list[Item] = []
+        began = 0
         for item in self:
             batch.append(item)
-            if len(batch) == size:
+            if len(batch) == size or sum(self._bytes) - began >= BATCH_BYTES:
                 yield batch
-                batch = []
+                batch, began = [], sum(self._bytes)
         if batch:
             yield batch
 
-    def _counted(self, number: int) -> Iterator[bytes | memoryview]:
+    def _counted(self, number: int) -> Iterator[dict[str, Any]]:
         for chunk in self._streams[number]:
             self._bytes[number] += len(chunk)
-            for _, data in records(chunk):
-                yield data
+            yield from decode_all(chunk)

@@ -14,9 +14,16 @@ import numpy as np
 
 from drtool.sources.vectors.records import Id
 
-QUERIES = 20
+QUERIES = 50
 NEAREST = 10
-#: How much lower recall may be after a restore: an index is built anew, and approximate ones differ each time.
+#: How many of the nearest are kept for each query, so that those at equal distance are among them.
+_KEPT = 64
+#: A matrix product of few rows costs more to begin than to compute.
+_WORTHWHILE_BYTES = 8 * 1024 * 1024
+#: By how much, relatively, distances differ that are equal but for the order of additions.
+_ROUNDING = 1e-5
+#: How much lower recall may be after a restore, beside what chance explains: an index is built anew, and approximate
+#: ones differ each time.
 TOLERATED = 0.05
 #: Where a view's point holds the recall of each collection by name.
 RECALL = "recall"
@@ -25,7 +32,8 @@ Matrix = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
 
 class Recall:
-    """Finds the true neighbours of some queries among all vectors; fed from several threads.
+    """Finds the true neighbours of some queries among all vectors; fed from several threads, and what is fed again
+    counts once.
 
     `queries` are rows of float32; `metric` is ``l2``, ``cosine`` or ``ip`` (inner product).
     """
@@ -33,29 +41,40 @@ class Recall:
     def __init__(self, queries: Matrix, metric: str) -> None:
         self._queries = _unit(queries) if metric == "cosine" else queries
         self._metric = metric
-        self._best: list[list[tuple[float, Id]]] = [[] for _ in range(len(queries))]
+        self._best: list[dict[Id, float]] = [{} for _ in range(len(queries))]
+        self._waiting: list[tuple[Sequence[Id], Matrix]] = []
         self._lock = threading.Lock()
 
     def feed(self, ids: Sequence[Id], vectors: Matrix) -> None:
-        """A batch of the collection's vectors."""
-        distances = self._distances(vectors)
-        count = min(NEAREST, len(ids))
-        nearest = np.argpartition(distances, count - 1, axis=1)[:, :count]
+        """A batch of the collection's vectors. Both are kept until there are enough for a product to be worth it."""
         with self._lock:
-            for best, places, row in zip(self._best, nearest, distances, strict=True):
-                best += [(float(row[place]), ids[place]) for place in places]
-                best.sort(key=lambda one: one[0])
-                del best[NEAREST:]
+            self._waiting.append((ids, vectors))
+            if sum(waiting.nbytes for _, waiting in self._waiting) >= _WORTHWHILE_BYTES:
+                self._take()
 
     def measure(self, search: Callable[[int, int], Sequence[Id]]) -> float:
         """The share of true neighbours (0 to 1) that the store finds: `search` gives so many ids for the query of this
-        number."""
+        number. Of several that are as far as the last one, any will do."""
+        with self._lock:
+            self._take()
         found = total = 0
         for number, best in enumerate(self._best):
-            true = {id_ for _, id_ in best}
-            found += len(true & set(search(number, len(best))))
-            total += len(best)
+            count = min(NEAREST, len(best))
+            if count:
+                found += _found(best, search(number, count), count)
+                total += count
         return found / total if total else 1.0
+
+    def _take(self) -> None:
+        ids = [id_ for some, _ in self._waiting for id_ in some]
+        if ids:
+            distances = self._distances(np.concatenate([vectors for _, vectors in self._waiting if len(vectors)]))
+            count = min(_KEPT, len(ids))
+            nearest = np.argpartition(distances, count - 1, axis=1)[:, :count]
+            for number, (places, row) in enumerate(zip(nearest, distances, strict=True)):
+                best = self._best[number] | {ids[place]: float(row[place]) for place in places}
+                self._best[number] = dict(sorted(best.items(), key=lambda one: one[1])[:_KEPT])
+        self._waiting = []
 
     def _distances(self, vectors: Matrix) -> Matrix:
         if self._metric == "cosine":
@@ -72,8 +91,22 @@ def lost_recall(before: Mapping[str, Any], restored: Mapping[str, Any]) -> Seque
     return [
         f"{name}: search finds {new[name]:.0%} of the true nearest {NEAREST}, and {value:.0%} before"
         for name, value in old.items()
-        if name in new and new[name] < value - TOLERATED
+        if name in new and new[name] < value - TOLERATED - _chance(value)
     ]
+
+
+def _chance(recall: float) -> float:
+    """Twice the standard error of the difference of two such shares, each of all neighbours that are looked for."""
+    return float(2 * np.sqrt(2 * recall * (1 - recall) / (QUERIES * NEAREST)))
+
+
+def _found(best: Mapping[Id, float], answer: Sequence[Id], count: int) -> int:
+    """How many of the `count` true neighbours an answer holds. `best` are ids with their distances, by distance."""
+    distances = list(best.values())
+    reach = distances[count - 1] + _ROUNDING * max(1.0, abs(distances[count - 1]))
+    if len(best) == _KEPT and distances[-1] <= reach:  # there may be any number of them, and which ones is not known
+        return min(count, len(set(answer)))
+    return min(count, len({id_ for id_ in answer if best.get(id_, reach + 1) <= reach}))
 
 
 def _unit(vectors: Matrix) -> Matrix:

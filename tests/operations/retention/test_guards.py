@@ -234,3 +234,17 @@ def test_never_drops_the_newest_complete_or_the_newest_verified_one(
     left = [one.snapshot for one in made if one.keep]
     again, _ = decide("nightly", left, job, around(left, NOW, levels=levels, failed=failed))
     assert {one.snapshot.id for one in again if one.keep} == kept, "applying twice changes nothing"
+
+
+def test_a_safety_snapshot_stays_until_it_is_released() -> None:
+    taken = [snapshot(NOW - DAY * days, number, tags=("safety",)) for number, days in ((1, 3), (2, 2), (3, 0))]
+    made = [replace(one, manifest=replace(one.manifest, job="nightly-safety")) for one in taken]
+    job = Job.model_validate({"sources": ["app"], "retention": {"last": 5}})
+    surroundings = replace(around(made, NOW), pins=(_pin(made[0]),))
+    decisions, objections = decide("nightly-safety", made, job, surroundings)
+    assert [one.reasons for one in decisions] == [
+        ("protected: an audit",),
+        (),
+        ("safety snapshot of less than a day",),
+    ]
+    assert objections == []

@@ -1,0 +1,83 @@
+"""Keys one by one (SCAN, DUMP), where a server gives no dump: what changes meanwhile is read before or after it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import IO
+
+from drtool.sources.redis.connection import Client, Server, connect, translated
+from drtool.sources.redis.rdb.dump import NEVER
+from drtool.sources.redis.rdb.strings import DamagedDumpError
+from drtool.sources.redis.rdb.types import MODULES
+from drtool.sources.redis.records import shown
+from drtool.sources.redis.spool import Order, write
+
+#: How many keys are asked for at a time; fewer where values are large.
+_MOST, _LEAST = 1000, 4
+_ENOUGH_BYTES = 4 * 1024 * 1024
+#: After the value: two bytes of version, eight of checksum.
+_FOOTER = 10
+
+
+def scan(
+    uri: str,
+    server: Server,
+    databases: Sequence[int],
+    takes: Callable[[int, bytes], bool],
+    order: Order,
+    file: IO[bytes],
+) -> None:
+    """Put the values of all keys that `takes` accepts into `file` and their places into `order`. A key that vanished
+    meanwhile is left out."""
+    for database in databases:
+        client = connect(uri, database=database)
+        try:
+            with translated(uri, f"reading db{database} key by key"):
+                _scan(client, server, database, takes, order, file)
+        finally:
+            client.close()
+
+
+def _scan(
+    client: Client,
+    server: Server,
+    database: int,
+    takes: Callable[[int, bytes], bool],
+    order: Order,
+    file: IO[bytes],
+) -> None:
+    cursor, at_a_time = 0, 64
+    while True:
+        cursor, names = client.scan(cursor, count=_MOST)
+        wanted = [name for name in dict.fromkeys(names) if takes(database, name)]
+        while wanted:
+            batch, wanted = wanted[:at_a_time], wanted[at_a_time:]
+            size = _dump(client, server, database, batch, order, file)
+            at_a_time = max(_LEAST, at_a_time // 2) if size > _ENOUGH_BYTES else min(_MOST, at_a_time * 2)
+        if cursor == 0:
+            return
+
+
+def _dump(client: Client, server: Server, database: int, names: Sequence[bytes], order: Order, file: IO[bytes]) -> int:
+    absolute = server.numbers >= (7,)
+    pipeline = client.pipeline(transaction=False)
+    for name in names:
+        pipeline.execute_command("DUMP", name)
+        pipeline.execute_command("PEXPIRETIME" if absolute else "PTTL", name)
+    pipeline.time()
+    *answers, (seconds, micros) = pipeline.execute()
+    now = 0 if absolute else seconds * 1000 + micros // 1000
+    size = 0
+    for name, payload, expiry in zip(names, answers[::2], answers[1::2], strict=True):
+        if payload is None:
+            continue
+        if payload[0] in MODULES:
+            raise DamagedDumpError(
+                f"db{database}: {shown(name)} is of a module's type: only Redis' own types are backed up",
+                hint="The source's exclude can leave out such keys.",
+            )
+        value = payload[1:-_FOOTER]
+        order.add(database, (name, now + expiry if expiry >= 0 else NEVER, payload[0], file.tell(), len(value)))
+        write(file, value)
+        size += len(value)
+    return size

@@ -1,0 +1,135 @@
+"""Redis: drtool beside redis-cli, which writes one plain file and restores nothing by itself.
+
+What stands beside a restore is redis-cli --pipe, which sends the same commands from a file that was made before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from drtool.sources.redis.binary import find_server
+from drtool.sources.redis.connection import connect
+from drtool.sources.redis.server import RunningServer, running
+from tests.bench import measure
+from tests.bench.measure import FailedError, Measured
+from tests.bench.place import environment
+from tests.bench.table import render
+
+TITLE = "redis"
+KEYS = 200_000
+_OURS, _THEIRS = "drtool", "redis-cli --rdb"
+_PARTS = {"first": "first backup", "second": "second backup, unchanged", "restore": "restore to an empty server"}
+_BATCH = 5_000
+_DUMP, _COMMANDS = "dump.rdb", "commands"
+
+
+def report(scale: float, runs: int, parent: Path | None) -> str:
+    """A table for each part."""
+    program = find_server()
+    figures: dict[str, dict[str, list[Measured]]] = {part: {} for part in _PARTS}
+    with (
+        tempfile.TemporaryDirectory(prefix="drtool-bench-", dir=parent) as directory,
+        running(program, Path(directory)) as server,
+    ):
+        keys = _fill(server.uri, round(KEYS * scale))
+        size = 0
+        for number in range(runs):
+            round_ = _Round(Path(directory) / str(number), program, server, keys)
+            for part, name, measured in round_.measure():
+                figures[part].setdefault(name, []).append(measured)
+            size = round_.size
+    told = f"{TITLE}: {keys:,} keys, {size / 1e6:.0f} MB as a dump; {os.cpu_count()} processors; medians of {runs}"
+    return "\n\n".join([told, *(render(_PARTS[part], figures[part], size, _OURS) for part in _PARTS)])
+
+
+class _Round:
+    def __init__(self, directory: Path, program: Path, server: RunningServer, keys: int) -> None:
+        directory.mkdir()
+        self._directory, self._program, self._server, self._keys = directory, program, server, keys
+        directory.joinpath("drtool.yaml").write_text(
+            "repository: {url: repository, agent_key: {file: agent.key}, identity: {file: identity.key},"
+            " state_dir: state, cache_dir: cache}\n"
+            f"sources: {{cache: {{type: redis, uri: '{server.uri}'}}}}\n"
+            "jobs: {nightly: {sources: [cache]}}\n",
+            encoding="utf-8",
+        )
+        self._drtool("init", "--identity-out", "identity.key")
+
+    @property
+    def size(self) -> int:
+        """Bytes of the dump that redis-cli wrote."""
+        return self._directory.joinpath(_DUMP).stat().st_size
+
+    def measure(self) -> list[tuple[str, str, Measured]]:
+        """Each part, by both."""
+        found = [("first", _THEIRS, self._redis_cli()), ("first", _OURS, self._drtool("backup"))]
+        found += [("second", _THEIRS, self._redis_cli()), ("second", _OURS, self._drtool("backup"))]
+        self._drtool("export", "latest", "--archive", _COMMANDS)
+        with self._empty_server() as other:
+            found.append(("restore", "redis-cli --pipe", self._pipe(other)))
+        with self._empty_server() as other:
+            found.append(("restore", _OURS, self._drtool("restore", "latest", "--to", other.uri, server=other)))
+        return found
+
+    @contextlib.contextmanager
+    def _empty_server(self) -> Iterator[RunningServer]:
+        """To be filled: ``FailedError`` where not all keys are there at the end."""
+        with running(self._program, self._directory) as server:
+            yield server
+            client = connect(server.uri)
+            there = client.dbsize()
+            client.close()
+        if there != self._keys:
+            raise FailedError(f"restored {there} of {self._keys} keys")
+
+    def _redis_cli(self) -> Measured:
+        return self._run([*self._client(self._server), "--rdb", _DUMP], _secret(self._server))
+
+    def _pipe(self, server: RunningServer) -> Measured:
+        pipe = [["cat", _COMMANDS], [*self._client(server), "--pipe"]]
+        env = {**environment(), **_secret(server)}
+        return measure.run(pipe, cwd=self._directory, env=env, server=server.pid)
+
+    def _client(self, server: RunningServer) -> list[str]:
+        beside = self._program.with_name("redis-cli")
+        return [str(beside) if beside.exists() else "redis-cli", "-p", str(server.port)]
+
+    def _drtool(self, *arguments: str, server: RunningServer | None = None) -> Measured:
+        return self._run([sys.executable, "-m", "drtool", *arguments], {}, server)
+
+    def _run(self, command: list[str], more: Mapping[str, str], server: RunningServer | None = None) -> Measured:
+        pid = (server or self._server).pid
+        return measure.run([command], cwd=self._directory, env={**environment(), **more}, server=pid)
+
+
+def _secret(server: RunningServer) -> Mapping[str, str]:
+    return {"REDISCLI_AUTH": urlsplit(server.uri).password or ""}
+
+
+def _fill(uri: str, count: int) -> int:
+    """Sessions that expire, users as hashes, small rankings; how many keys."""
+    client, chance = connect(uri), random.Random(TITLE)
+    words = [chance.randbytes(6).hex() for _ in range(500)]
+    with client.pipeline(transaction=False) as pipe:
+        for number in range(count):
+            kind = number % 10
+            if kind < 5:
+                pipe.set(f"session:{chance.getrandbits(64):016x}", chance.randbytes(150).hex(), px=10**11 + number)
+            elif kind < 9:
+                about = " ".join(chance.choices(words, k=30))
+                pipe.hset(f"user:{number}", mapping={"name": chance.choice(words), "n": number, "about": about})
+            else:
+                pipe.zadd(f"rank:{number}", {word: chance.random() for word in chance.sample(words, 20)})
+            if number % _BATCH == _BATCH - 1:
+                pipe.execute()
+        pipe.execute()
+    keys = int(client.dbsize())
+    client.close()
+    return keys

@@ -1,0 +1,262 @@
+"""Restoring trees: never outside of them, never half of one under its name, never more rights than there were."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drtool.errors import AuthenticationError, IncompleteRestoreError, SourceError, TargetNotEmptyError, UsageError
+from drtool.sources.base import WHOLE, ExportItem, ExportPlace, Proof, RestoreItem, RestorePlan
+from drtool.sources.comparing import compare_in_order
+from drtool.sources.files import FilesSource
+from drtool.sources.files.comparing import without_owners
+from drtool.sources.files.records import records
+from drtool.sources.files.target import FilesTarget
+from tests.sources.contract import rule_of
+from tests.sources.files import zoo
+from tests.sources.files.copies import DEFINITION, as_nobody, documents, open_directory, plan_of, read, restore
+
+ROOT: dict[str, Any] = {
+    "_id": b"", "type": "directory", "mode": 0o755, "uid": os.geteuid(), "gid": os.getegid(), "mtime": 10**18,
+}  # fmt: skip
+
+
+def _file(path: bytes, data: bytes = b"x", **more: Any) -> dict[str, Any]:
+    return {**ROOT, "_id": path, "type": "file", "mode": 0o644, "size": len(data), "data": data, **more}
+
+
+def _link(path: bytes, target: str) -> dict[str, Any]:
+    return {**ROOT, "_id": path, "type": "symlink", "target": os.fsencode(target)}
+
+
+@pytest.mark.parametrize(
+    "path", [b"../evil", b"/evil", b"a/../../evil", b"a//evil", b".", b"a/.", b"..", b"a/", b"nul\0byte"]
+)
+@pytest.mark.parametrize("kind", ["file", "directory", "part", "link", "target"])
+def test_no_path_leads_out(tmp_path: Path, path: bytes, kind: str) -> None:
+    hostile: Mapping[str, Any] = {
+        "file": _file(path),
+        "directory": {**ROOT, "_id": path},
+        "part": {"_id": path, "part": 0, "data": b"x"},
+        "link": {"_id": path, "type": "link", "target": b"good"},
+        "target": {"_id": b"hard", "type": "link", "target": path},
+    }[kind]
+    (tmp_path / "evil").write_bytes(b"as it was")
+    with pytest.raises(IncompleteRestoreError, match="no path below the tree"):
+        restore(tmp_path / "to", [ROOT, _file(b"good"), hostile])
+    assert (tmp_path / "evil").read_bytes() == b"as it was"
+    assert not (tmp_path / "to" / "tree").exists()
+
+
+@pytest.mark.parametrize("kind", ["file", "part", "link", "directory"])
+def test_no_link_leads_out(tmp_path: Path, kind: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_bytes(b"as it was")
+    before = outside.stat()
+    hostile: Mapping[str, Any] = {
+        "file": _file(b"a/file"),
+        "part": {"_id": b"a/file", "part": 0, "data": b"x"},
+        "link": {"_id": b"hard", "type": "link", "target": b"a/file"},
+        "directory": {**ROOT, "_id": b"a/inner"},
+    }[kind]
+    with pytest.raises(IncompleteRestoreError):
+        restore(tmp_path / "to", [ROOT, _link(b"a", str(outside)), hostile])
+    after = outside.stat()
+    assert [path.name for path in outside.iterdir()] == ["file"]
+    assert (outside / "file").read_bytes() == b"as it was"
+    assert (before.st_mode, before.st_mtime_ns, before.st_nlink) == (after.st_mode, after.st_mtime_ns, after.st_nlink)
+
+
+def test_a_link_at_the_tree_itself_is_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    with pytest.raises(IncompleteRestoreError):
+        restore(tmp_path / "to", [_link(b"", str(outside)), _file(b"file")])
+    assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["/../evil", "../evil", "/a/../../evil", "/nul\0byte"])
+def test_no_name_of_a_tree_leads_out(tmp_path: Path, name: str) -> None:
+    """Names of streams come from the repository, too."""
+    (tmp_path / "to").mkdir()
+    with pytest.raises(SourceError, match="no path that a tree"):
+        restore(tmp_path / "to", [ROOT], name=name)
+    plan, data = plan_of([ROOT], name=name)
+    [item] = plan.items
+    exporter = FilesSource("code", paths=[]).exporter(ExportPlace("to", "6", directory=tmp_path / "to"))
+    with pytest.raises(SourceError, match="no path that a tree"):
+        exporter.begin([ExportItem(item.stream, 1, len(data))])
+    assert [path.name for path in tmp_path.iterdir()] == ["to"]
+
+
+def test_a_whole_system_has_a_name_below_a_directory(tmp_path: Path) -> None:
+    restore(tmp_path, [ROOT, _file(b"file")], name="/")
+    assert (tmp_path / "root" / "file").is_file()
+
+
+def test_no_tree_lies_in_another(tmp_path: Path) -> None:
+    """Else what the one makes a link of would lead the other out."""
+    plans = [plan_of([ROOT], name=name)[0] for name in ("/a", "/a/b/c")]
+    items = tuple(item for plan in plans for item in plan.items)
+    with closing(FilesTarget(tmp_path)) as target, pytest.raises(UsageError, match="/a/b/c would lie in /a"):
+        target.begin(RestorePlan(items, "marker"))
+    exporter = FilesSource("code", paths=[]).exporter(ExportPlace("to", "6", directory=tmp_path))
+    with pytest.raises(UsageError, match="/a/b/c would lie in /a"):
+        exporter.begin([ExportItem(item.stream, 1, 1) for item in items])
+
+
+def test_attributes_that_cannot_be_set_are_told(tmp_path: Path) -> None:
+    records = [ROOT, _file(b"file", attributes=[b"nonsense.name", b"x"])]
+    assert any("extended attributes" in sentence for sentence in restore(tmp_path, records))
+    plan, data = plan_of(records)
+    with closing(FilesTarget(tmp_path / "to", strict=True)) as target:
+        target.begin(plan)
+        with pytest.raises(IncompleteRestoreError, match="nonsense") as caught:
+            target.load(plan.items[0], [data])
+    assert "TMPDIR" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"_id": b"x", "type": "something new", "mode": 0, "mtime": 0, "uid": 0, "gid": 0},
+        {"_id": b"x", "part": -1, "data": b"x"},
+        {"_id": b"x", "part": 1 << 50, "data": b"x"},
+        {"_id": b"x", "part": 0, "data": bytes(zoo.PART + 1)},
+        _file(b"x", b"abc", size=4),
+    ],
+)
+def test_what_is_no_record_is_refused(tmp_path: Path, document: Mapping[str, Any]) -> None:
+    with pytest.raises(IncompleteRestoreError):
+        restore(tmp_path, [ROOT, document])
+
+
+@pytest.mark.parametrize("document", [{"_id": "text", "type": "file"}, {"_id": b"x"}, {"type": "file"}])
+def test_what_has_no_key_is_refused(tmp_path: Path, document: Mapping[str, Any]) -> None:
+    with pytest.raises(SourceError, match="none of a tree"):
+        restore(tmp_path, [ROOT, document])
+
+
+def test_an_interrupted_restore_leaves_no_half_tree(tmp_path: Path) -> None:
+    plan, data = plan_of([ROOT, _file(b"file")])
+    with closing(FilesTarget(tmp_path)) as target:
+        target.begin(plan)
+        target.load(plan.items[0], [data])
+    assert not (tmp_path / "tree").exists()
+    [building] = tmp_path.iterdir()
+    assert stat.S_IMODE(building.stat().st_mode) == 0o700
+    other = RestorePlan(plan.items, "another")
+    with closing(FilesTarget(tmp_path)) as target:
+        assert "has not ended" in target.inspect(other).occupied[0]
+        assert target.inspect(other).lasting
+        with pytest.raises(TargetNotEmptyError):
+            target.begin(other)
+    restore(tmp_path, [ROOT, _file(b"file")])
+    assert [path.name for path in tmp_path.iterdir()] == ["tree"]
+
+
+def test_what_is_there_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "mine").write_bytes(b"")
+    with pytest.raises(TargetNotEmptyError, match="holds 1 name"):
+        restore(tmp_path, [ROOT, _file(b"file")])
+    restore(tmp_path, [ROOT, _file(b"file")], replace=True)
+    assert [path.name for path in (tmp_path / "tree").iterdir()] == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["tree"]
+
+
+def test_an_empty_directory_is_not_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    restore(tmp_path, [_file(b"", b"a file takes its place")])
+    assert (tmp_path / "tree").read_bytes() == b"a file takes its place"
+
+
+def test_holes_stay_holes_and_zeros_zeros(tmp_path: Path) -> None:
+    zoo.fill(tmp_path / "tree")
+    copies, _ = read(tmp_path / "tree")
+    restore(tmp_path / "to", documents(copies[str(tmp_path / "tree")]))
+    for name in ("sparse", "sparse and short", "only a hole", "zeros", "zeros within"):
+        was, is_ = (tmp_path / "tree" / name).stat(), (tmp_path / "to" / "tree" / name).stat()
+        assert (is_.st_size, is_.st_blocks) == (was.st_size, was.st_blocks), name
+
+
+def test_several_threads_load_parts_in_any_order(tmp_path: Path) -> None:
+    zoo.fill(tmp_path / "tree")
+    copies, _ = read(tmp_path / "tree")
+    copy = copies[str(tmp_path / "tree")]
+    plan, _ = plan_of(documents(copy))
+    chunks = [chunk.data for chunk in reversed(copy.chunks)]
+    with closing(FilesTarget(tmp_path / "to")) as target:
+        target.begin(plan)
+        item = plan.items[0]
+        threads = [threading.Thread(target=target.load, args=(item, chunks[number::3])) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        target.finish(plan, lambda sentence: None)
+    assert zoo.listing(tmp_path / "to" / "tree") == zoo.listing(tmp_path / "tree")
+
+
+def test_who_is_not_root_gets_the_content_and_is_told(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    zoo.fill(tree)
+    copies, _ = read(tree)
+    copy = copies[str(tree)]
+    plan, _ = plan_of(documents(copy), proof=Proof.CANONICAL)
+    with open_directory() as to:
+        with as_nobody():
+            said = restore(to, documents(copy), proof=Proof.CANONICAL)
+            with closing(FilesTarget(to)) as target, closing(target.read_back(plan)) as view:
+                [stream] = view.streams()
+                back = [chunk.data for chunk in view.chunks(stream, WHOLE, rule_of(stream))]
+        assert bool((to / "tree" / "a.txt").stat().st_mode & stat.S_ISUID) != zoo.IS_ROOT
+    expected = [chunk.data for chunk in copy.chunks]
+    compared = compare_in_order(records, expected, back, without_owners)
+    assert bool(compared.differences) == (tree / "null").exists()  # a device, which only root can make
+    if zoo.IS_ROOT:
+        assert any("only root may give files their owners" in sentence for sentence in said)
+        assert compare_in_order(records, expected, back).differences
+
+
+def test_a_trial_restore_never_passes_over_owners() -> None:
+    plan, data = plan_of([ROOT, _file(b"file", uid=12345)])
+    with open_directory() as to, as_nobody(), closing(FilesTarget(to, strict=True)) as target:
+        target.begin(plan)
+        with pytest.raises(AuthenticationError, match="only root") as caught:
+            target.load(plan.items[0], [data])
+        assert "root" in caught.value.hint
+
+
+def test_owners_with_other_names_here_are_told(tmp_path: Path) -> None:
+    plan, _ = plan_of([ROOT])
+    definition = DEFINITION.replace(b'"owners": {}', b'"owners": {"0": "somebody", "%d": "me"}' % os.geteuid())
+    [item] = plan.items
+    changed = RestoreItem(replace(item.stream, definition=definition), item.name, item.records, item.bytes)
+    notes = FilesTarget(tmp_path).inspect(RestorePlan((changed,), "marker")).notes
+    assert len(notes) == 1
+
+
+def test_export_is_plain_files(tmp_path: Path) -> None:
+    zoo.fill(tmp_path / "tree")
+    copies, _ = read(tmp_path / "tree")
+    copy = copies[str(tmp_path / "tree")]
+    source = FilesSource("code", paths=[tmp_path / "tree"])
+    (tmp_path / "out").mkdir()
+    exporter = source.exporter(ExportPlace("out", "6", directory=tmp_path / "out"))
+    item = ExportItem(copy.stream, len(documents(copy)), len(copy.data))
+    [first] = exporter.begin([item])
+    written = exporter.write(first, [chunk.data for chunk in copy.chunks])
+    assert (written.records, written.bytes) == (item.records, item.bytes)
+    assert exporter.finish()
+    exported = tmp_path / "out" / str(tmp_path / "tree").lstrip("/")
+    assert zoo.listing(exported) == zoo.listing(tmp_path / "tree")
