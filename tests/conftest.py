@@ -30,8 +30,10 @@ def _use_memory() -> None:
 
 _use_memory()
 
-#: Rooms whose tests are all heavy. Where others run, nobody looks at their modules: the engines may be missing.
-_HEAVY = {f"{Path(__file__).parent}/sources/{kind}" for kind in ("chroma", "lancedb", "milvus")}
+#: Where all tests are heavy. Where others run, nobody looks at these modules: engines, and pyarrow, may be missing.
+_HEAVY = {
+    f"{Path(__file__).parent}/sources/{place}" for place in ("chroma", "lancedb", "milvus", "vectors/test_exporting.py")
+}
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

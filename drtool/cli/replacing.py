@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from drtool.config.root import Config
     from drtool.operations.allotting import Asked
     from drtool.operations.prospects import Prospect
-    from drtool.operations.replacing import Safety, Standing
+    from drtool.operations.replacing import Safety, Standing, Undo
     from drtool.operations.together import Together
     from drtool.repository.repository import Repository
 
@@ -67,37 +67,37 @@ def replacing(
     _refuse_namesake(config, snapshot.manifest.job)
     for standing in standings:
         require_free(standing.prospect)
-    _confirm([standing.source.name for standing in standings], yes)
+    names = [standing.source.name for standing in standings]
+    _confirm(names, yes)
     budget = Budget.within(config.limits.memory, config.limits.readers)
     directory = config.repository.state_dir / opened.id
-    one = Replacing(opened, snapshot, directory, budget, context.reporter(), context.stopping.wait)
-    full = [standing.source for standing in standings if not standing.is_bare]
+    jobs = [job for job, settings in config.jobs.items() if not set(names).isdisjoint(settings.sources)]
+    waiting = context.stopping.wait
+    one = Replacing(opened, snapshot, directory, jobs, asked.only, budget, context.reporter(), waiting)
     with one.alone():
-        if not full:
-            context.output.result(safety=None, undo=[])
-            yield
-            return
         try:
-            safety = one.save(full)
+            safety = one.save(standings)
+            one.begin(safety, standings)
         except BaseException:
             context.reporter().warn("nothing was replaced: what is there could not be saved")
             raise
-        commands = _undo(context, safety, asked)
-        _tell_safety(context, safety, commands)
+        commands = [_undo(context, undo, asked) for undo in safety.undoes]
+        _tell_safety(context, safety, commands, [_undo(context, undo, asked) for undo in safety.attempt])
         try:
-            with one.replacing(safety):
-                yield
+            yield
         except BaseException:
+            undo = f", or undo it with: {'; '.join(commands)}" if commands else ""
             context.reporter().warn(
-                "what was replaced is neither as it was nor as the snapshot has it: run the same command again, or undo"
-                f" it with: {'; '.join(map(shlex.join, commands))}"
+                f"what was replaced is neither as it was nor as the snapshot has it: run the same command again{undo}"
             )
             raise
+        one.end(standings)
     _tell(context, commands)
-    context.output.text(
-        f"both snapshots are kept until they are released: drtool release {safety.snapshot.id};"
-        f" drtool release {snapshot.id}"
-    )
+    if safety.snapshot is not None:
+        context.output.text(
+            f"both snapshots are kept until they are released: drtool release {safety.snapshot.id};"
+            f" drtool release {snapshot.id}"
+        )
 
 
 def _refuse_namesake(config: Config, job: str) -> None:
@@ -112,18 +112,26 @@ def _refuse_namesake(config: Config, job: str) -> None:
         )
 
 
-def _tell_safety(context: Context, safety: Safety, commands: Sequence[Sequence[str]]) -> None:
-    level = safety.level.label
-    context.output.result(
-        safety={"snapshot": safety.snapshot.id, "level": level}, undo=[shlex.join(command) for command in commands]
-    )
-    context.output.ok(f"safety snapshot {safety.snapshot.id} of what is there: {level}, kept until it is released")
+def _tell_safety(context: Context, safety: Safety, commands: Sequence[str], attempt: Sequence[str]) -> None:
+    output, taken = context.output, safety.snapshot
+    saved = None if taken is None else {"snapshot": taken.id, "level": safety.level.label}
+    output.result(safety=saved, undo=list(commands), undo_attempt=list(attempt))
+    if taken is not None:
+        output.ok(f"safety snapshot {taken.id} of what is there: {safety.level.label}, kept until it is released")
+    for undo in safety.undoes:
+        if taken is None or undo.snapshot.id != taken.id:
+            output.text(
+                f"an earlier restore in place of {', '.join(undo.sources)} did not end: snapshot {undo.snapshot.id} of"
+                f" {undo.snapshot.manifest.instant} holds what was there before that"
+            )
     _tell(context, commands)
+    for command in attempt:
+        context.output.text(f"or, to come back to what is there just now: {command}")
 
 
-def _tell(context: Context, commands: Sequence[Sequence[str]]) -> None:
+def _tell(context: Context, commands: Sequence[str]) -> None:
     for command in commands:
-        context.output.text(f"undo it with: {shlex.join(command)}")
+        context.output.text(f"undo it with: {command}")
 
 
 def _confirm(names: Sequence[str], yes: Sequence[str]) -> None:
@@ -143,15 +151,10 @@ def _confirm(names: Sequence[str], yes: Sequence[str]) -> None:
             raise RefusedError(f"{name} was not confirmed: nothing was replaced")
 
 
-def _undo(context: Context, safety: Safety, asked: Asked) -> list[list[str]]:
-    """The commands that bring back what was there; mostly one."""
+def _undo(context: Context, undo: Undo, asked: Asked) -> str:
+    """The command that brings back what was there."""
     file = context.options.config
-    by_snapshot: dict[str, list[str]] = {}
-    for source, snapshot in safety.undoes.items():
-        by_snapshot.setdefault(snapshot, []).append(source)
-    rest = [word for pattern in asked.only for word in ("--only", pattern)] + ["--users"] * bool(asked.users)
-    rest += [] if file is None else ["--config", str(file.absolute())]
-    return [
-        ["drtool", "restore", snapshot, "--in-place", *(w for name in names for w in ("--source", name)), *rest]
-        for snapshot, names in by_snapshot.items()
-    ]
+    words = ["drtool", "restore", undo.snapshot.id, "--in-place"]
+    words += [word for name in undo.sources for word in ("--source", name)]
+    words += [word for pattern in undo.only for word in ("--only", pattern)] + ["--users"] * bool(asked.users)
+    return shlex.join([*words, *([] if file is None else ["--config", str(file.absolute())])])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+import json
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from drtool.errors import NoSuchSnapshotError, SourceError, VerificationFailedError
+from drtool.errors import NoSuchSnapshotError, RefusedError, RepositoryError, SourceError, VerificationFailedError
 from drtool.operations.backup import back_up
 from drtool.operations.budget import Budget
 from drtool.operations.inspecting import Sample
@@ -27,13 +29,26 @@ from drtool.sources.base import Source, StreamInfo
 
 
 @dataclass(frozen=True, slots=True)
-class Safety:
-    """A safety snapshot and the level that it was verified to. ``undoes`` are by source the snapshots that hold what
-    was there: this one, or an earlier one where the restore before this did not end."""
+class Undo:
+    """A restore in place that brings back what was there: of these sources of a snapshot, of what fits `only`."""
 
     snapshot: Snapshot
+    sources: tuple[str, ...]
+    only: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Safety:
+    """A safety snapshot and the level that it was verified to; None where nothing was there to be saved.
+
+    ``undoes`` lead to what was there before, also where earlier restores in place did not end. Where they do not lead
+    to what this one found, ``attempt`` does.
+    """
+
+    snapshot: Snapshot | None
     level: Level
-    undoes: dict[str, str]
+    undoes: tuple[Undo, ...]
+    attempt: tuple[Undo, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +63,17 @@ class Standing:
     returns: tuple[str, ...]
     is_bare: bool
 
+    @property
+    def replaced(self) -> list[str]:
+        """The names of all that is replaced, or comes into being."""
+        return [*(item.name for item in self.prospect.streams), *self.prospect.made.values()]
+
 
 def compare_with(repository: Repository, prospect: Prospect, source: Source) -> Standing:
     """Of a source that is to be restored in place. Reads its catalogue only.
 
     One that cannot be read is bare where its target found nothing in the way: what is lost cannot be saved.
+    ``RefusedError`` where something would be replaced that the source, as it is configured, does not read.
     """
     held = {*held_by(repository, prospect.snapshot).get(source.name, ()), *prospect.made.values()}
     wanted = [item.name for item in prospect.streams]
@@ -66,7 +87,26 @@ def compare_with(repository: Repository, prospect: Prospect, source: Source) -> 
     stays = tuple(stream for stream in there if stream.name not in held)
     if not prospect.replaced and names.isdisjoint([*wanted, *prospect.made.values()]):
         return _bare(source, prospect, stays, wanted)
-    return Standing(source, prospect, stays, tuple(name for name in wanted if name not in names), is_bare=False)
+    returns = tuple(name for name in wanted if name not in names)
+    _refuse_unread(source, prospect, returns)
+    return Standing(source, prospect, stays, returns, is_bare=False)
+
+
+def _refuse_unread(source: Source, prospect: Prospect, returns: Collection[str]) -> None:
+    """What the source says is not there must not be found by the target: no safety snapshot would hold it."""
+    unseen = [item for item in prospect.plan.items if item.name in returns or item.stream.beside in returns]
+    if not unseen:
+        return
+    with contextlib.closing(source.target(None)) as target:
+        found = target.inspect(replace(prospect.plan, items=tuple(unseen)))
+    there = [one for one in found.occupied if one not in found.lasting]
+    if there:
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise RefusedError(
+            f"{source.name} is configured so that its backups leave out what this would replace ({there[0]}{more}): it"
+            " cannot be saved first",
+            hint=f"Let sources.{source.name} take it in, leave it out of the restore (--only), or restore beside it.",
+        )
 
 
 def _there(source: Source) -> list[StreamInfo]:
@@ -81,7 +121,8 @@ def _bare(source: Source, prospect: Prospect, stays: tuple[StreamInfo, ...], wan
 
 
 class Replacing:
-    """One restore in place of a snapshot. `directory` is where this host keeps its locks on the repository's jobs.
+    """One restore in place of a snapshot. `directory` is where this host keeps its locks on the repository's jobs,
+    `jobs` are all that read what is replaced; `only` was typed.
 
     `wait` (seconds) returns True where waiting is to end.
     """
@@ -91,41 +132,77 @@ class Replacing:
         repository: Repository,
         snapshot: Snapshot,
         directory: Path,
+        jobs: Collection[str],
+        only: Sequence[str],
         budget: Budget,
         reporter: Reporter,
         wait: Callable[[float], bool],
     ) -> None:
         self._repository, self._snapshot, self._directory = repository, snapshot, directory
+        self._jobs, self._only = jobs, only
         self._budget, self._reporter, self._wait = budget, reporter, wait
-        self._unfinished = _Unfinished(directory / "in-place")
+        self._unfinished = Unfinished(directory / "in-place")
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold the job's locks: no backup of what is half replaced is taken on this host."""
+        """Hold the jobs' locks: no backup of what is half replaced is taken on this host."""
         job = job_of_safety(self._snapshot.manifest.job)
-        with job_lock(self._directory, job), job_lock(self._directory, safety_job(job)):
+        with contextlib.ExitStack() as stack:
+            for name in sorted({*self._jobs, job, safety_job(job)}):
+                stack.enter_context(job_lock(self._directory, name))
             yield
 
-    def save(self, sources: Sequence[Source]) -> Safety:
-        """Take a safety snapshot of these sources, read all of it back, and protect it and the snapshot to be restored.
+    def save(self, standings: Sequence[Standing]) -> Safety:
+        """Take a safety snapshot of those that are not bare, read all of it back, and protect it and the snapshot to be
+        restored.
 
         ``VerificationFailedError`` where it is not sound, ``PartialError`` where not all of it could be read.
         """
+        full = [standing.source for standing in standings if not standing.is_bare]
+        safety = self._taken(full) if full else None
+        level = self._verify(safety) if safety is not None else Level.NONE
+        there = {snapshot.id: snapshot for snapshot in read_catalogue(self._repository).snapshots}
+        before: dict[str, list[Source]] = {}
+        for standing in standings:
+            earlier = self._unfinished.earliest(standing.source.name, standing.replaced, there)
+            if earlier or (safety is not None and not standing.is_bare):
+                before.setdefault(earlier or (safety.id if safety is not None else ""), []).append(standing.source)
+        undoes = self._undoes((there[id_], sources) for id_, sources in before.items())
+        is_new = safety is None or list(before) == [safety.id]
+        return Safety(safety, level, undoes, () if is_new or safety is None else self._undoes([(safety, full)]))
+
+    def begin(self, safety: Safety, standings: Sequence[Standing]) -> None:
+        """From here on, until `end`, this host remembers what was there before."""
+        if safety.snapshot is None:
+            return
+        for standing in standings:
+            if not standing.is_bare:
+                self._unfinished.note(standing.source.name, standing.replaced, safety.snapshot.id)
+
+    def end(self, standings: Sequence[Standing]) -> None:
+        """All is as the snapshot has it."""
+        for standing in standings:
+            self._unfinished.forget(standing.source.name, standing.replaced)
+
+    def _taken(self, sources: Sequence[Source]) -> Snapshot:
         job = safety_job(self._snapshot.manifest.job)
         taken = back_up(self._repository, job, sources, self._budget, self._reporter, tags=(TAG,))
-        catalogue = read_catalogue(self._repository)
-        safety = next((one for one in catalogue.snapshots if one.id == taken.snapshot), None)
+        safety = next((one for one in read_catalogue(self._repository).snapshots if one.id == taken.snapshot), None)
         if safety is None:
             raise NoSuchSnapshotError(f"safety snapshot {taken.snapshot} is gone already: nothing was replaced")
         self._protect(safety)
-        return Safety(safety, self._verify(safety), self._unfinished.undoes(safety.id, sources, catalogue.snapshots))
+        return safety
 
-    @contextlib.contextmanager
-    def replacing(self, safety: Safety) -> Iterator[None]:
-        """The block that writes. While it has not ended well this host remembers what was there before."""
-        self._unfinished.note(safety.undoes)
-        yield
-        self._unfinished.forget(safety.undoes)
+    def _undoes(self, pairs: Iterable[tuple[Snapshot, Sequence[Source]]]) -> tuple[Undo, ...]:
+        """Of what was typed, only what fits something there: a restore refuses the rest."""
+        named = {origin.name for origin in self._snapshot.manifest.sources}
+        found = []
+        for snapshot, sources in pairs:
+            held = held_by(self._repository, snapshot)
+            only = tuple(text for text in self._only if _fits(text, named, sources, held))
+            if only or not self._only:
+                found.append(Undo(snapshot, tuple(source.name for source in sources), only))
+        return tuple(found)
 
     def _verify(self, safety: Snapshot) -> Level:
         level = Level.INTACT if self._repository.verifier is None else Level.READABLE
@@ -165,8 +242,17 @@ def _no_trial(origin: SourceEntry) -> Source:
     raise AssertionError(origin)  # no level that needs one is asked for
 
 
-class _Unfinished:
-    """By source, the snapshot that holds what was there before a restore in place that did not end: a file each.
+def _fits(text: str, named: Collection[str], sources: Sequence[Source], held: Mapping[str, Sequence[str]]) -> bool:
+    """Does ``--only`` with this text fit a stream that is held of these sources?"""
+    name, separator, pattern = text.partition(":")
+    if separator and pattern and name in named:
+        sources, text = [source for source in sources if source.name == name], pattern
+    return any(source.matches(stream, text) for source in sources for stream in held.get(source.name, ()))
+
+
+class Unfinished:
+    """By source and stream, the snapshot that holds what was there before a restore in place that did not end: a file
+    for each source.
 
     What a later attempt finds there, and saves, is the half of two things.
     """
@@ -174,25 +260,49 @@ class _Unfinished:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def undoes(self, safety: str, sources: Sequence[Source], there: Collection[Snapshot]) -> dict[str, str]:
-        """The snapshot that holds what was there, by source: `safety` where no earlier one is noted and still there."""
-        ids = {snapshot.id for snapshot in there}
-        noted = {source.name: self._noted(source.name) for source in sources}
-        return {name: found if found in ids else safety for name, found in noted.items()}
+    def earliest(self, source: str, streams: Iterable[str], there: Collection[str]) -> str:
+        """The oldest snapshot, of those still `there`, that holds what was there of these streams; empty where none is
+        noted."""
+        noted = self._noted(source)
+        return min((noted[name] for name in streams if noted.get(name) in there), default="")
 
-    def note(self, undoes: dict[str, str]) -> None:
-        """Remember them from here on."""
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for source, snapshot in undoes.items():
-            (self._directory / source).write_text(snapshot, encoding="utf-8")
+    def note(self, source: str, streams: Iterable[str], snapshot: str) -> None:
+        """Remember it from here on, for those of which nothing is remembered yet."""
+        self._put(source, dict.fromkeys(streams, snapshot) | self._noted(source))
 
-    def forget(self, sources: Collection[str]) -> None:
+    def forget(self, source: str, streams: Collection[str]) -> None:
         """What was begun has ended."""
-        for source in sources:
-            (self._directory / source).unlink(missing_ok=True)
+        noted = self._noted(source)
+        self._put(source, {name: snapshot for name, snapshot in noted.items() if name not in streams})
 
-    def _noted(self, source: str) -> str:
+    def _noted(self, source: str) -> dict[str, str]:
         try:
-            return (self._directory / source).read_text(encoding="utf-8")
+            found = json.loads((self._directory / source).read_text(encoding="utf-8"))
+            return {str(name): str(snapshot) for name, snapshot in found.items()}
         except FileNotFoundError:
-            return ""
+            return {}
+        except (OSError, ValueError, AttributeError) as error:
+            raise self._trouble("read", source, error) from error
+
+    def _put(self, source: str, noted: Mapping[str, str]) -> None:
+        path = self._directory / source
+        try:
+            if not noted:
+                path.unlink(missing_ok=True)
+                return
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            partial = path.with_name(f"{source}.partial")
+            with partial.open("w", encoding="utf-8") as file:
+                json.dump(noted, file)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError as error:
+            raise self._trouble("write", source, error) from error
+
+    def _trouble(self, doing: str, source: str, error: Exception) -> RepositoryError:
+        path = self._directory / source
+        return RepositoryError(
+            f"cannot {doing} {path}, which says what was there before a restore in place: {error}",
+            hint=f"Mend it or, where every restore in place of {source} has ended, remove it.",
+        )

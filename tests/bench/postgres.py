@@ -19,10 +19,11 @@ from tests.bench.place import environment
 from tests.bench.table import render
 
 TITLE = "postgres"
-ROWS = 400_000
-VECTORS = 20_000
+ROWS = 300_000
+VECTORS = 10_000
 DIMENSIONS = 1536
 _VERSION = 18
+_OURS = "drtool, PostgreSQL"
 _LEAST = 100
 _DATABASE, _RESTORED = "bench", "bench_restored"
 _PLAIN = """
@@ -59,7 +60,7 @@ def report(scale: float, runs: int, parent: Path | None) -> str:
         for _ in range(runs):
             _round(_Bench(server, Path(directory), rows + vectors), figures)
     head = f"{rows:,} rows and {vectors:,} vectors of {DIMENSIONS:,} floats, {size / 1e6:.0f} MB in PostgreSQL"
-    return "\n\n".join([head, *(render(title, found, size, "drtool") for title, found in figures.items())])
+    return "\n\n".join([head, *(render(title, found, size, _OURS) for title, found in figures.items())])
 
 
 def _fill(server: Server, rows: int, vectors: int) -> int:
@@ -89,13 +90,13 @@ class _Bench:
     def parts(self) -> Mapping[str, Mapping[str, Callable[[], Measured]]]:
         """In the order in which they are to be run."""
         return {
-            "first backup to a directory": {"drtool": self._first, "pg_dump -Fc": self._dump},
+            "first backup to a directory": {_OURS: self._first, "pg_dump -Fc": self._dump},
             "second backup, unchanged": {
-                "drtool": lambda: self._run(*command("backup")),
+                _OURS: lambda: self._run(*command("backup")),
                 "pg_dump -Fc": self._dump,
             },
             "restore with indexes": {
-                "drtool": lambda: self._restored(
+                _OURS: lambda: self._restored(
                     *command("restore", "latest", "--rename", f"{_DATABASE}={_RESTORED}"), made=False
                 ),
                 "pg_restore -j 2": lambda: self._restored(

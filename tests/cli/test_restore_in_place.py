@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 from drtool.cli.replacing import _confirm
-from drtool.errors import RefusedError, SourceError
+from drtool.errors import RefusedError, RepositoryError, SourceError
+from drtool.operations.joblock import job_lock
+from drtool.operations.replacing import Unfinished
 from drtool.sources.mongodb.target import MongoTarget
 from tests.operations.site import Site, fill, hashes
 from tests.sources.mongo import Client
@@ -147,6 +149,92 @@ def test_an_interrupted_one_is_begun_anew_and_undone_to_what_was_there_first(
     assert {name: after[name] for name in before} == before
     later = taken.ok("restore", taken.snapshots()[0], *YES)[-1]
     assert shlex.split(later["undo"][0])[2] == later["safety"]["snapshot"]
+
+
+def _halting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> object:
+        raise SourceError("the server went away")
+
+    monkeypatch.setattr(MongoTarget, "load", fail)
+
+
+def test_one_that_did_not_end_is_told_apart_from_what_is_there_now(
+    taken: Site, client: Client, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = taken.snapshots()[0]
+    with monkeypatch.context() as halting:
+        _halting(halting)
+        first = taken.drtool("restore", old, *YES, "--only", f"{database}.c1").result["safety"]["snapshot"]
+    other = taken.ok("restore", old, *YES, "--only", f"{database}.c0")[-1]
+    assert (shlex.split(other["undo"][0])[2], other["undo_attempt"]) == (other["safety"]["snapshot"], [])
+    client[database].c1.insert_one({"_id": "written since"})
+    told = taken.told("restore", old, *YES).out
+    assert f"{first} of" in told
+    assert "or, to come back to what is there just now: drtool restore" in told
+    again = taken.ok("restore", old, *YES)[-1]
+    assert (shlex.split(again["undo"][0])[2], again["undo_attempt"]) == (again["safety"]["snapshot"], [])
+
+
+def test_one_that_did_not_end_can_be_undone_though_all_is_gone_since(
+    taken: Site, client: Client, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = taken.snapshots()[0]
+    before = hashes(client, database)
+    with monkeypatch.context() as halting:
+        _halting(halting)
+        taken.drtool("restore", old, *YES)
+    client.drop_database(database)
+    result = taken.ok("restore", old, *YES)[-1]
+    assert result["safety"] is None
+    taken.ok(*_undo(result))
+    after = hashes(client, database)
+    assert {name: after[name] for name in before} == before
+    client.drop_database(database)
+    assert taken.ok("restore", old, *YES)[-1]["undo"] == []
+
+
+def test_the_undo_of_a_part_names_only_what_there_was(taken: Site, client: Client, database: str) -> None:
+    parts = ("--only", f"{database}.c0", "--only", f"nightly:{database}.c2")
+    result = taken.ok("restore", "latest", *YES, *parts)[-1]
+    assert client[database].c2.count_documents({}) == 8
+    taken.ok(*_undo(result))
+    assert client[database].c0.count_documents({}) == 0
+
+
+def test_what_the_source_does_not_read_is_not_replaced(taken: Site, client: Client, database: str) -> None:
+    before = hashes(client, database)
+    config = yaml.safe_load(taken.config.read_text())
+    config["sources"]["nightly"]["databases"] = ["admin"]
+    taken.config.write_text(yaml.safe_dump(config))
+    for options in (YES, ("--in-place", "--dry-run")):
+        ended = taken.drtool("restore", "latest", *options)
+        assert (ended.code, f"{database}.c0" in ended.result["error"]["message"]) == (20, True), ended.result
+    assert hashes(client, database) == before
+
+
+def test_no_job_reads_a_source_while_it_is_replaced(taken: Site, client: Client, database: str) -> None:
+    config = yaml.safe_load(taken.config.read_text())
+    config["jobs"]["weekly"] = {"sources": ["nightly"]}
+    taken.config.write_text(yaml.safe_dump(config))
+    before = hashes(client, database)
+    with taken.opened() as opened, job_lock(taken.directory / "state" / opened.id, "weekly"):
+        ended = taken.drtool("restore", "latest", *YES)
+    assert (ended.code, "weekly" in ended.result["error"]["message"]) == (11, True), ended.result
+    assert hashes(client, database) == before
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"app.users": '])
+def test_what_did_not_end_is_noted_for_each_stream(tmp_path: Path, text: str) -> None:
+    unfinished = Unfinished(tmp_path)
+    unfinished.note("app", ["a", "b"], "1")
+    unfinished.note("app", ["b", "c"], "2")
+    assert [unfinished.earliest("app", [name], {"1", "2"}) for name in "abcd"] == ["1", "1", "2", ""]
+    assert unfinished.earliest("app", ["a", "c"], {"2"}) == "2"
+    unfinished.forget("app", ["a", "b"])
+    assert unfinished.earliest("app", ["a", "b", "c"], {"1", "2"}) == "2"
+    (tmp_path / "app").write_text(text)
+    with pytest.raises(RepositoryError, match="app"):
+        unfinished.earliest("app", ["a"], {"1"})
 
 
 def test_what_is_gone_altogether_needs_no_safety_snapshot(taken: Site, client: Client, database: str) -> None:

@@ -116,7 +116,7 @@ def test_ids_in_a_file(tmp_path_factory: pytest.TempPathFactory, ids: list[str],
 
 @pytest.mark.parametrize("vector", [None, [], [1.0, float("nan")], [float("inf")], [1e39], ["text"], [None]])
 def test_vectors_that_are_none_are_named(vector: object) -> None:
-    with pytest.raises(SourceError, match="docs.*'the-id'"):
+    with pytest.raises(SourceError, match=r"docs.*'the-id'"):
         _packed("docs", "the-id", vector)
 
 

@@ -122,7 +122,9 @@ class FilesSource(PlainSource):
         """See ``Source.target``: the paths themselves, or a directory that they go below."""
         from drtool.sources.files.target import FilesTarget
 
-        return FilesTarget(None if uri is None else Path(uri).absolute(), strict=uri in self._sandboxes)
+        if uri is None:
+            return FilesTarget(None, excluded=excluder(self._exclude))
+        return FilesTarget(Path(uri).absolute(), strict=uri in self._sandboxes)
 
     @contextlib.contextmanager
     def _sandbox(self, directory: Path) -> Iterator[Sandbox]:

@@ -10,6 +10,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from drtool.errors import AuthenticationError, SourceError, TargetNotEmptyError
@@ -17,9 +18,11 @@ from drtool.sources.base import Inspection, Loaded, Proof, RestoreItem, RestoreP
 from drtool.sources.files.definitions import Definition, group_name, user_name
 from drtool.sources.files.memory import Memory
 from drtool.sources.files.naming import place_of, refuse_overlaps
+from drtool.sources.files.patterns import Excluded
 from drtool.sources.files.placing import Place
 from drtool.sources.files.reading import Moves
 from drtool.sources.files.records import decode, split
+from drtool.sources.files.staying import carry, mounted_below
 from drtool.sources.files.view import FilesView
 from drtool.sources.files.walking import Tree
 from drtool.sources.plain import PlainTarget
@@ -32,17 +35,18 @@ _HINT = "Restore beside it or under another name (--rename OLD=NEW), or to anoth
 
 class FilesTarget(PlainTarget):
     """Trees at their paths, or below `directory` (``drtool.sources.base.Target``). `strict`: owners and attributes that
-    cannot be set are an error where the snapshot declares the proof identical."""
+    cannot be set are an error where the snapshot declares the proof identical. What is `excluded` stays where a tree is
+    replaced."""
 
-    def __init__(self, directory: Path | None, *, strict: bool = False) -> None:
-        self._directory, self._strict = directory, strict
+    def __init__(self, directory: Path | None, *, strict: bool = False, excluded: Excluded | None = None) -> None:
+        self._directory, self._strict, self._excluded = directory, strict, excluded
         self._places: dict[str, Place] = {}
 
     def inspect(self, plan: RestorePlan) -> Inspection:
         """See ``Target.inspect``."""
         refuse_overlaps(item.name for item in plan.items)
         occupied = [told for item in plan.items for told in self._occupied(item, plan.marker)]
-        lasting = [told for item in plan.items for told in self._of_others(item, plan.marker)]
+        lasting = [told for item in plan.items for told in self._lasting(item, plan.marker)]
         notes = [note for item in plan.items for note in _notes(item)]
         target = str(self._directory or "this host")
         return Inspection(target, tuple(occupied), tuple(dict.fromkeys(notes)), _HINT, tuple(lasting))
@@ -57,10 +61,7 @@ class FilesTarget(PlainTarget):
             site = self._site(item)
             with _named_errors(site.path):
                 site.path.parent.mkdir(parents=True, exist_ok=True)
-                if site.building.is_symlink() or site.building.exists():
-                    _remove(site.building)
-                site.building.mkdir(mode=0o700)
-                (site.building / _MARKER).write_text(plan.marker, encoding="utf-8")
+                site.begin(plan.marker)
                 self._places[item.name] = self._place(item, site)
 
     def load(self, item: RestoreItem, chunks: Iterable[bytes]) -> Loaded:
@@ -88,7 +89,9 @@ class FilesTarget(PlainTarget):
                     progress(f"{item.name}: {names} {what}")
         for item in plan.items:
             with _named_errors(self._site(item).path):
-                self._site(item).put_in_place(replace=plan.replace)
+                kept = self._site(item).put_in_place(self._excluded, replace=plan.replace)
+            for told in kept:
+                progress(f"{item.name}: {told}")
         return {}
 
     def read_back(self, plan: RestorePlan) -> FilesView:
@@ -103,7 +106,9 @@ class FilesTarget(PlainTarget):
         self._places.clear()
 
     def _site(self, item: RestoreItem) -> _Site:
-        return _Site(place_of(item.name, self._directory))
+        path = place_of(item.name, self._directory)
+        # As where it is read: a path that is a link stands for what it leads to.
+        return _Site(Path(os.path.realpath(path)) if self._directory is None and path.is_symlink() else path)
 
     def _placed(self, item: RestoreItem) -> Place:
         if item.name not in self._places:
@@ -120,13 +125,19 @@ class FilesTarget(PlainTarget):
         with _named_errors(site.path):
             if (found := site.content()) is not None:
                 yield f"{site.path}: {found}"
-        yield from self._of_others(item, marker)
+        yield from self._lasting(item, marker)
 
-    def _of_others(self, item: RestoreItem, marker: str) -> Iterator[str]:
+    def _lasting(self, item: RestoreItem, marker: str) -> Iterator[str]:
         site = self._site(item)
         with _named_errors(site.path):
             if site.is_of_another(marker):
-                yield f"{site.path}: another restore to it has not ended; if none is running, remove {site.building}"
+                first = f"move {site.replaced} back to its place, and " if os.path.lexists(site.replaced) else ""
+                yield (
+                    f"{site.path}: another restore to it has not ended; if none is running, {first}remove"
+                    f" {site.building}"
+                )
+            for point in mounted_below(site.path):
+                yield f"{site.path}: {point} is mounted inside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +151,22 @@ class _Site:
         """The directory beside it: on the same file system, so that a rename brings the tree to its place."""
         return self.path.parent / f".drtool-restore-{hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]}"
 
+    @property
+    def replaced(self) -> Path:
+        """Where what stood in its place is until the tree is complete."""
+        return self.building / _REPLACED
+
+    def begin(self, marker: str) -> None:
+        """Make the directory. Of an earlier attempt what it replaced is kept, until the place is filled."""
+        if os.path.lexists(self.replaced):
+            if os.path.lexists(self.building / _TREE):
+                _remove(self.building / _TREE)
+            return
+        if os.path.lexists(self.building):
+            _remove(self.building)
+        self.building.mkdir(mode=0o700)
+        (self.building / _MARKER).write_text(marker, encoding="utf-8")
+
     def content(self) -> str | None:
         """What is there, as words; None for nothing, and for an empty directory."""
         try:
@@ -149,8 +176,8 @@ class _Site:
         if not stat.S_ISDIR(found.st_mode):
             return f"a file of {found.st_size:,} bytes" if stat.S_ISREG(found.st_mode) else "no directory"
         with os.scandir(self.path) as entries:
-            count = sum(1 for _ in entries)
-        return f"a directory that holds {count:,} name{'s' if count > 1 else ''}" if count else None
+            names = sum(1 for _ in entries)
+        return f"a directory that holds {names:,} name{'s' if names > 1 else ''}" if names else None
 
     def is_of_another(self, marker: str) -> bool:
         """Does a restore lie there that is not this one's?"""
@@ -165,14 +192,37 @@ class _Site:
         except FileNotFoundError:
             return any(self.building.iterdir())
 
-    def put_in_place(self, *, replace: bool) -> None:
-        """The tree is complete."""
+    def put_in_place(self, excluded: Excluded | None, *, replace: bool) -> Iterable[str]:
+        """The tree is complete. Returns what had to be kept elsewhere, as sentences."""
+        kept: list[str] = []
+        if os.path.lexists(self.replaced) and os.path.lexists(self.path):
+            kept += self._clear(excluded)  # an earlier attempt was killed while it did
         if replace and self.content() is not None:
-            self.path.rename(self.building / _REPLACED)
+            self.path.rename(self.replaced)
         elif self.path.is_dir() and not self.path.is_symlink():
             self.path.rmdir()
         (self.building / _TREE).rename(self.path)
+        if os.path.lexists(self.replaced):
+            kept += self._clear(excluded)
         _remove(self.building)
+        return kept
+
+    def _clear(self, excluded: Excluded | None) -> Iterator[str]:
+        """Delete what was replaced, but what no backup holds."""
+        if excluded is not None and self.replaced.is_dir() and not self.replaced.is_symlink():
+            stuck = carry(self.replaced, self.path, excluded)
+            if stuck.count:
+                place = _free(self.path.with_name(f"{self.path.name}.replaced"))
+                self.replaced.rename(place)
+                yield f"{stuck} is left out of backups, and the snapshot holds the like: it is kept in {place}"
+                return
+        _remove(self.replaced)
+
+
+def _free(path: Path) -> Path:
+    """This name, or one with a number that is not taken."""
+    names = (path if not number else path.with_name(f"{path.name}.{number}") for number in count())
+    return next(name for name in names if not os.path.lexists(name))
 
 
 class _ReadBack(FilesView):

@@ -42,7 +42,7 @@ _SETTINGS = {
 }
 _UNREACHABLE = "Is the server up, and the address right? Connections may be limited by a firewall or pg_hba.conf."
 _CREDENTIALS = "Check user and password in the source's uri, and the server's pg_hba.conf."
-_PRIVILEGE = "drtool doctor says what the account lacks, and drtool doctor --roles which grants give it."
+_PRIVILEGE = "drtool doctor says what the account lacks, drtool doctor --print-roles backup which grants give it."
 
 
 def connect(uri: str, database: str | None = None) -> Session:

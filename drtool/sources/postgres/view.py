@@ -134,7 +134,8 @@ class PostgresView(PlainView):
             stream = names.name(shown, relation.schema, relation.name)
             if relation.kind == "S" or not self._selection.takes(stream):
                 continue
-            held.append(names.split(stream)[1])
+            if relation.kind == "r":
+                held.append(names.split(stream)[1])
             if not self._wanted(stream):
                 continue
             if relation.kind == "m":

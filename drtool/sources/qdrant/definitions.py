@@ -24,12 +24,13 @@ _LOCAL = ("vectors", "sparse_vectors", "metadata")
 class Definition:
     """``engine`` is where it was read. ``config`` is what creates the collection: ``vectors`` by name,
     ``sparse_vectors``, ``hnsw_config`` and so on; ``indexes`` are payload fields with their schema; ``aliases`` are
-    other names."""
+    other names; ``indexed`` is whether its vectors have an index, for an embedded engine builds none unasked."""
 
     engine: Kind
     config: Mapping[str, Any]
     indexes: Mapping[str, Any] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
+    indexed: bool = True
 
     def encode(self) -> bytes:
         """For a manifest."""
@@ -39,6 +40,7 @@ class Definition:
                 "config": self.config,
                 "indexes": self.indexes,
                 "aliases": sorted(self.aliases),
+                **({} if self.indexed else {"indexed": False}),
             },
             sort_keys=True,
             separators=(",", ":"),
@@ -50,7 +52,8 @@ class Definition:
         """``SourceError`` where it is none."""
         try:
             found = json.loads(data)
-            return cls(Kind(found["engine"]), found["config"], found["indexes"], tuple(found["aliases"]))
+            indexed = bool(found.get("indexed", True))
+            return cls(Kind(found["engine"]), found["config"], found["indexes"], tuple(found["aliases"]), indexed)
         except (ValueError, KeyError, TypeError) as error:
             raise SourceError(f"the definition of a collection cannot be read: {error}") from error
 

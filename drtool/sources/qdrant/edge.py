@@ -66,9 +66,10 @@ class EdgeReader:
         """See ``Reader.definition``."""
         shard = self._shard(name)
         with translated(f"reading the indexes of {name}"):
-            schema = shard.info().payload_schema
-            indexes = {field: edge_schema.to_json(info) for field, info in schema.items()}
-        return Definition(Kind.EDGE, edge_config.from_file(plain(read_config(self._paths[name]))), indexes)
+            info = shard.info()
+            indexes = {field: edge_schema.to_json(index) for field, index in info.payload_schema.items()}
+        config = edge_config.from_file(plain(read_config(self._paths[name])))
+        return Definition(Kind.EDGE, config, indexes, indexed=info.indexed_vectors_count > 0)
 
     def count(self, name: str) -> int:
         """See ``Reader.count``."""

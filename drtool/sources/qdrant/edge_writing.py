@@ -17,6 +17,7 @@ from drtool.sources.qdrant.definitions import Definition
 from drtool.sources.qdrant.edge import EdgeReader
 from drtool.sources.qdrant.edge_points import point_for_engine
 from drtool.sources.qdrant.marks import MarkFile
+from drtool.sources.qdrant.occupied import not_ours, strangers
 from drtool.sources.qdrant.points import Point
 from drtool.sources.qdrant.shards import CONFIG, SEGMENTS, engine, find_shards, is_held, locked, translated
 
@@ -33,11 +34,16 @@ class EdgeWriter:
 
     def collections(self) -> Sequence[str]:
         """See ``Writer.collections``."""
-        return list(find_shards(self._directory)) if self._directory.exists() else []
+        if not self._directory.exists():
+            return []
+        return sorted({*find_shards(self._directory), *strangers(self._directory)})
 
     def count(self, name: str) -> int | None:
-        """See ``Writer.count``."""
-        if name not in self._open and is_held(self._path(name)):
+        """See ``Writer.count``. ``TargetNotEmptyError`` where what has the name is no shard."""
+        path = self._path(name)
+        if path.name not in find_shards(self._directory):
+            raise not_ours(path, "a shard of Qdrant Edge")
+        if name not in self._open and is_held(path):
             return None
         with translated(f"counting the points of {name}"):
             return int(self._shard(name).count(engine().CountRequest(exact=True)))
@@ -72,7 +78,8 @@ class EdgeWriter:
             ) from error
 
     def finish(self, name: str, definition: Definition, progress: Callable[[str], None]) -> None:
-        """See ``Writer.finish``."""
+        """See ``Writer.finish``. Where the original's vectors had no index these get none: searches were exact, and
+        stay so."""
         package, shard = engine(), self._shard(name)
         for field, schema in sorted(definition.indexes.items()):
             try:
@@ -81,9 +88,11 @@ class EdgeWriter:
                     shard.update(package.UpdateOperation.create_field_index(field, made))
             except ValueError as error:
                 raise SourceError(f"the index of {name} on {field} cannot be built: {error}") from error
-        progress(f"{name}: building indexes")
-        with translated(f"building the vector indexes of {name}"):
-            shard.optimize()
+        if definition.indexed:
+            progress(f"{name}: building indexes")
+            with translated(f"building the vector indexes of {name}"):
+                shard.optimize()
+        with translated(f"writing {name} to the disk"):
             shard.flush()
         if definition.aliases:
             progress(f"{name}: an embedded shard has no aliases: {', '.join(definition.aliases)}")

@@ -26,7 +26,7 @@ from drtool.sources.qdrant.scratch import Scratch
 from drtool.sources.qdrant.stores import Selection, Standing
 from drtool.sources.vectors.records import key_of
 
-_META, _COLLECTIONS, _FILE = "meta.json", "collection", "storage.sqlite"
+_META, COLLECTIONS, _FILE = "meta.json", "collection", "storage.sqlite"
 #: How often the list of collections is read anew when it changes under our hands.
 _ATTEMPTS = 5
 #: How long somebody else's commit is waited for (seconds).
@@ -137,7 +137,7 @@ def _copied(meta: Mapping[str, Any], files: Mapping[str, sqlite3.Connection]) ->
 @contextlib.contextmanager
 def _standing_still(directory: Path, name: str) -> Iterator[sqlite3.Connection]:
     """A collection's file to which nobody commits meanwhile; whoever wants to waits."""
-    path = directory / _COLLECTIONS / name / _FILE
+    path = directory / COLLECTIONS / name / _FILE
     if not path.exists():
         raise SourceError(f"{name}: {path} is not there", hint="Open the directory with a newer qdrant-client once.")
     with contextlib.closing(_open(path)) as file:

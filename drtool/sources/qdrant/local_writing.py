@@ -10,8 +10,9 @@ from drtool.errors import DrtoolError, IncompleteRestoreError, SourceError
 from drtool.sources.qdrant.addresses import Address, Kind
 from drtool.sources.qdrant.client import create_arguments, package, point_for_client, translated
 from drtool.sources.qdrant.definitions import Definition
-from drtool.sources.qdrant.local import LocalReader, copy_local, find_collections
+from drtool.sources.qdrant.local import COLLECTIONS, LocalReader, copy_local, find_collections
 from drtool.sources.qdrant.marks import MarkFile
+from drtool.sources.qdrant.occupied import not_ours, strangers
 from drtool.sources.qdrant.points import Point
 from drtool.sources.qdrant.stores import Selection
 
@@ -28,10 +29,12 @@ class LocalWriter:
 
     def collections(self) -> Sequence[str]:
         """See ``Writer.collections``."""
-        return find_collections(self._directory) if (self._directory / "meta.json").exists() else []
+        return sorted({*self._known(), *strangers(self._directory / COLLECTIONS)})
 
     def count(self, name: str) -> int | None:
-        """See ``Writer.count``."""
+        """See ``Writer.count``. ``TargetNotEmptyError`` where what has the name is no collection."""
+        if name not in self._known():
+            raise not_ours(self._directory / COLLECTIONS / name, "a collection of local mode")
         with translated(self.shown, f"counting the points of {name}"), self._lock:
             return int(self._connected().count(name).count)
 
@@ -82,7 +85,7 @@ class LocalWriter:
     def reader(self, names: Sequence[str]) -> LocalReader:
         """See ``Writer.reader``."""
         self.close()
-        return copy_local(self._directory, Selection(tuple(names)))
+        return copy_local(self._directory, Selection.of(names))
 
     def close(self) -> None:
         """See ``Writer.close``."""
@@ -90,6 +93,9 @@ class LocalWriter:
             client, self._client = self._client, None
         if client is not None:
             client.close()
+
+    def _known(self) -> Sequence[str]:
+        return find_collections(self._directory) if (self._directory / "meta.json").exists() else []
 
     def _connected(self) -> Any:
         """Its lock is held from the first use on."""

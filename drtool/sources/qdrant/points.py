@@ -52,7 +52,11 @@ class Point:
 def item_record(point: Point) -> Record:
     """The record in the stream of items."""
     placed = {} if point.shard_key is None else {SHARD_KEY: point.shard_key}
-    return encode_item(point.id, {PAYLOAD: _map(point.payload, _held), **placed})
+    try:
+        payload = _map(point.payload, _held)
+    except ArithmeticError as error:
+        raise SourceError(f"item {point.id} cannot be kept: it has an integer of more than 34 digits") from error
+    return encode_item(point.id, {PAYLOAD: payload, **placed})
 
 
 class VectorRecords:

@@ -41,9 +41,12 @@ class CollectionRecall:
             yield from batch
 
     def measure(self, reader: Reader) -> Mapping[str, float]:
-        """Recall by collection, or by ``collection/vector`` where vectors have names."""
+        """Recall by collection, or by ``collection/vector`` where vectors have names; of nothing where the reader
+        cannot search."""
         found = {}
         for vector, recall in self._recalls.items():
+            if reader.search(self._name, vector, self._queries[vector][0], 1) is None:  # type: ignore[arg-type]
+                continue
 
             def search(number: int, limit: int, vector: str = vector) -> Sequence[Id]:
                 query: Sequence[float] = self._queries[vector][number]  # type: ignore[assignment]

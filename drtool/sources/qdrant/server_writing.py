@@ -119,7 +119,7 @@ class ServerWriter:
 
     def reader(self, names: Sequence[str]) -> ServerReader:
         """See ``Writer.reader``."""
-        return ServerReader(self._address, Selection(tuple(names)))
+        return ServerReader(self._address, Selection.of(names))
 
     def close(self) -> None:
         """See ``Writer.close``."""

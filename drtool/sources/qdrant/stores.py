@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from glob import escape
 from typing import Protocol
 
 from drtool.sources.base import Consistency
@@ -22,6 +23,11 @@ class Selection:
 
     names: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> Selection:
+        """These, whatever characters their names have."""
+        return cls(tuple(map(escape, names)))
 
     def takes(self, name: str) -> bool:
         """Is it one of them?"""

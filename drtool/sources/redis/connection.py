@@ -143,7 +143,7 @@ def version_numbers(version: str) -> tuple[int, ...]:
 def inspect_server(client: Client, uri: str) -> Server:
     """Ask. ``SourceError`` for what is too old, a cluster's node or a sentinel."""
     with translated(uri):
-        told = client.info("all")
+        told = client.info()
     server = _server(told)
     where = uris.shown(uri)
     if str(told.get("redis_mode", "standalone")) == "sentinel":

@@ -8,7 +8,7 @@ from typing import IO
 from drtool.sources.redis.connection import Client, Server, connect, translated
 from drtool.sources.redis.rdb.dump import NEVER
 from drtool.sources.redis.rdb.strings import DamagedDumpError
-from drtool.sources.redis.rdb.types import MODULES
+from drtool.sources.redis.rdb.types import KNOWN, MODULES
 from drtool.sources.redis.records import shown
 from drtool.sources.redis.spool import Order, write
 
@@ -71,9 +71,10 @@ def _dump(client: Client, server: Server, database: int, names: Sequence[bytes],
     for name, payload, expiry in zip(names, answers[::2], answers[1::2], strict=True):
         if payload is None:
             continue
-        if payload[0] in MODULES:
+        if payload[0] in MODULES or payload[0] not in KNOWN:
+            what = "a module's type" if payload[0] in MODULES else f"type {payload[0]}, which is unknown"
             raise DamagedDumpError(
-                f"db{database}: {shown(name)} is of a module's type: only Redis' own types are backed up",
+                f"db{database}: {shown(name)} is of {what}: only Redis' own types are backed up",
                 hint="The source's exclude can leave out such keys.",
             )
         value = payload[1:-_FOOTER]

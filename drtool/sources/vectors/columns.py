@@ -1,8 +1,8 @@
 """The columns of a collection that is exported as a table: which fields there are, and of which type.
 
 Items have no schema. So the types follow from all of them, read once before the first row is written: a column takes
-the type of its values; integers and floats together become floats; whatever differs otherwise, and all that is nested,
-becomes JSON text.
+the type of its values; integers and floats together become floats, where that changes no value; whatever differs
+otherwise, and all that is nested, becomes JSON text.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from bson.decimal128 import Decimal128
+
 from drtool.sources.extras import require
 from drtool.sources.vectors.records import Id
 
@@ -24,6 +26,7 @@ class Kind(StrEnum):
 
     BOOL = "bool"
     INT = "int"
+    LARGE = "large"
     FLOAT = "float"
     TEXT = "text"
     BYTES = "bytes"
@@ -38,6 +41,14 @@ _KINDS: Mapping[type, Kind] = {
     UUID: Kind.TEXT,
     bytes: Kind.BYTES,
     datetime: Kind.TIME,
+}
+
+
+#: Up to here every integer is a float, too.
+_EXACT = 1 << 53
+_TOGETHER: Mapping[Set[Kind], Kind] = {
+    frozenset({Kind.INT, Kind.FLOAT}): Kind.FLOAT,
+    frozenset({Kind.INT, Kind.LARGE}): Kind.LARGE,
 }
 
 
@@ -70,7 +81,7 @@ class Columns:
         for path in sorted(self._kinds, key=lambda path: (len(path), path)):
             short = path[-1]
             free = short not in self._taken and short not in found
-            found[short if free else _unlike(".".join(path), {*self._taken, *found})] = path
+            found[short if free else unlike(".".join(path), {*self._taken, *found})] = path
         return found
 
     def ids(self, ids: Sequence[Id]) -> Any:
@@ -88,6 +99,7 @@ class Columns:
         types = {
             Kind.BOOL: pyarrow.bool_(),
             Kind.INT: pyarrow.int64(),
+            Kind.LARGE: pyarrow.int64(),
             Kind.FLOAT: pyarrow.float64(),
             Kind.TEXT: pyarrow.string(),
             Kind.BYTES: pyarrow.binary(),
@@ -112,12 +124,12 @@ def as_json(value: Any) -> str:
 
 def _kind(value: Any) -> Kind:
     if isinstance(value, int) and not isinstance(value, bool):  # BSON's of 64 bits is a class of its own
-        return Kind.INT
+        return Kind.INT if abs(value) <= _EXACT else Kind.LARGE
     return _KINDS.get(type(value), Kind.JSON)
 
 
 def _common(one: Kind, other: Kind) -> Kind:
-    return Kind.FLOAT if {one, other} == {Kind.INT, Kind.FLOAT} else Kind.JSON
+    return _TOGETHER.get(frozenset({one, other}), Kind.JSON)
 
 
 def _as(kind: Kind, value: Any) -> Any:
@@ -139,7 +151,8 @@ def _at(item: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     return value
 
 
-def _unlike(name: str, taken: Set[str]) -> str:
+def unlike(name: str, taken: Set[str]) -> str:
+    """`name`, and underscores where it is taken."""
     while name in taken:
         name += "_"
     return name
@@ -148,4 +161,6 @@ def _unlike(name: str, taken: Set[str]) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return b64encode(value).decode()
+    if isinstance(value, Decimal128):  # an integer beyond 64 bits
+        return int(value.to_decimal())
     return value.isoformat() if isinstance(value, datetime) else str(value)

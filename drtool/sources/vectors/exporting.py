@@ -25,7 +25,7 @@ from drtool.sources.base import ExportItem, ExportPlace, Loaded, StreamInfo
 from drtool.sources.extras import require
 from drtool.sources.plain import PlainExporter
 from drtool.sources.vectors.arrays import dense_array, other_array, sparse_array
-from drtool.sources.vectors.columns import Columns
+from drtool.sources.vectors.columns import Columns, unlike
 from drtool.sources.vectors.joining import Item, Joined, items_of
 from drtool.sources.vectors.records import UNNAMED
 
@@ -150,7 +150,10 @@ def directory_name(stream: str) -> str:
 
 def _vector_columns(shape: Shape) -> dict[str, str]:
     """The names of columns, with those of the vectors."""
-    return {"vector" if name == UNNAMED else f"vector_{name}" if name == "id" else name: name for name in shape.vectors}
+    found = {name: name for name in shape.vectors if name not in (UNNAMED, "id")}
+    for name in sorted(shape.vectors.keys() - found.keys()):
+        found[unlike("vector" if name == UNNAMED else f"vector_{name}", found.keys())] = name
+    return found
 
 
 def _meta(name: str, item: ExportItem, shape: Shape, columns: Iterable[str], written: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ NEAREST = 10
 _KEPT = 64
 #: A matrix product of few rows costs more to begin than to compute.
 _WORTHWHILE_BYTES = 8 * 1024 * 1024
-#: By how much, relatively, distances differ that are equal but for the order of additions.
+#: By how much distances differ that are equal but for the order of additions, as a share of what is added up.
 _ROUNDING = 1e-5
 #: How much lower recall may be after a restore, beside what chance explains: an index is built anew, and approximate
 #: ones differ each time.
@@ -41,6 +41,8 @@ class Recall:
     def __init__(self, queries: Matrix, metric: str) -> None:
         self._queries = _unit(queries) if metric == "cosine" else queries
         self._metric = metric
+        squares = (self._queries.astype(np.float64) ** 2).sum(axis=1)
+        self._rounding = [_ROUNDING * float(square) for square in squares]
         self._best: list[dict[Id, float]] = [{} for _ in range(len(queries))]
         self._waiting: list[tuple[Sequence[Id], Matrix]] = []
         self._lock = threading.Lock()
@@ -58,10 +60,10 @@ class Recall:
         with self._lock:
             self._take()
         found = total = 0
-        for number, best in enumerate(self._best):
+        for number, (best, rounding) in enumerate(zip(self._best, self._rounding, strict=True)):
             count = min(NEAREST, len(best))
             if count:
-                found += _found(best, search(number, count), count)
+                found += _found(best, search(number, count), count, rounding)
                 total += count
         return found / total if total else 1.0
 
@@ -100,13 +102,14 @@ def _chance(recall: float) -> float:
     return float(2 * np.sqrt(2 * recall * (1 - recall) / (QUERIES * NEAREST)))
 
 
-def _found(best: Mapping[Id, float], answer: Sequence[Id], count: int) -> int:
-    """How many of the `count` true neighbours an answer holds. `best` are ids with their distances, by distance."""
+def _found(best: Mapping[Id, float], answer: Sequence[Id], count: int, rounding: float) -> int:
+    """How many of the `count` true neighbours an answer holds. `best` are ids with their distances, by distance, which
+    are off by `rounding` at least."""
     distances = list(best.values())
-    reach = distances[count - 1] + _ROUNDING * max(1.0, abs(distances[count - 1]))
+    reach = distances[count - 1] + max(rounding, _ROUNDING * abs(distances[count - 1]))
     if len(best) == _KEPT and distances[-1] <= reach:  # there may be any number of them, and which ones is not known
         return min(count, len(set(answer)))
-    return min(count, len({id_ for id_ in answer if best.get(id_, reach + 1) <= reach}))
+    return min(count, len({id_ for id_ in answer if id_ in best and best[id_] <= reach}))
 
 
 def _unit(vectors: Matrix) -> Matrix:

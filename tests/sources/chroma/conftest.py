@@ -7,6 +7,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -39,9 +40,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, C
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a server that all tests of this process share: each has a database of its own."""
     pytest.importorskip("chromadb")
-    program = shutil.which("chroma")
-    if program is None:
-        pytest.skip("the program chroma is not on PATH")
+    program = Path(sys.executable).with_name("chroma")
     directory = tmp_path_factory.mktemp("chroma-server")
     for _ in range(5):
         with socket.socket() as probe:

@@ -174,6 +174,82 @@ def test_what_is_there_is_not_touched(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["tree"]
 
 
+def _in_place(path: Path, exclude: tuple[str, ...], *documents: dict[str, Any]) -> list[str]:
+    """Restore a tree over the one at `path`; what was told."""
+    plan, data = plan_of([ROOT, *documents])
+    item = replace(plan.items[0], name=str(path))
+    over, told = RestorePlan((item,), "marker", replace=True), list[str]()
+    with closing(FilesSource("code", paths=[path], exclude=exclude).target(None)) as target:
+        target.begin(over)
+        target.load(item, [data])
+        target.finish(over, told.append)
+    return told
+
+
+def _filled(path: Path) -> None:
+    (path / "deep" / "cache").mkdir(parents=True)
+    for name in (".env", "gone", "deep/cache/one", "deep/gone"):
+        (path / name).write_text(f"old {name}")
+
+
+def test_what_no_backup_holds_stays_in_a_tree_that_is_replaced(tmp_path: Path) -> None:
+    _filled(tmp_path / "tree")
+    assert _in_place(tmp_path / "tree", (".env", "cache/"), _file(b"file")) == []
+    found = {str(path.relative_to(tmp_path / "tree")) for path in (tmp_path / "tree").rglob("*")}
+    assert found == {"file", ".env", "deep", "deep/cache", "deep/cache/one"}
+    assert [path.name for path in tmp_path.iterdir()] == ["tree"]
+    _in_place(tmp_path / "tree", (".env", "deep"), _file(b"file"))
+    assert (tmp_path / "tree" / "deep" / "cache" / "one").exists()
+    times = (tmp_path / "tree").stat()
+    _in_place(tmp_path / "tree", (".env", "deep"), _file(b"file"), {**ROOT, "_id": b"x"})
+    assert (tmp_path / "tree").stat().st_mtime_ns == times.st_mtime_ns == ROOT["mtime"]
+
+
+def test_what_cannot_stay_is_kept_beside(tmp_path: Path) -> None:
+    _filled(tmp_path / "tree")
+    [told] = _in_place(tmp_path / "tree", (".env", "cache/"), _file(b".env"), _file(b"deep"))
+    assert "tree.replaced" in told
+    assert (tmp_path / "tree" / ".env").read_text() == "x"
+    assert (tmp_path / "tree.replaced" / ".env").read_text() == "old .env"
+    assert (tmp_path / "tree.replaced" / "deep" / "cache" / "one").read_text() == "old deep/cache/one"
+
+
+@pytest.mark.parametrize("halfway", ["the place is empty", "the new one is there"])
+def test_killed_while_it_takes_the_place_it_loses_nothing(tmp_path: Path, halfway: str) -> None:
+    _filled(tmp_path / "tree")
+    plan, _ = plan_of([ROOT])
+    over = RestorePlan((replace(plan.items[0], name=str(tmp_path / "tree")),), "marker", replace=True)
+    with closing(FilesTarget(None)) as target:
+        target.begin(over)
+    [building] = tmp_path.glob(".drtool*")
+    (tmp_path / "tree").rename(building / "replaced")
+    if halfway == "the new one is there":
+        (tmp_path / "tree").mkdir()
+    _in_place(tmp_path / "tree", (".env", "cache/"), _file(b"file"))
+    found = {str(path.relative_to(tmp_path / "tree")) for path in (tmp_path / "tree").rglob("*")}
+    assert found == {"file", ".env", "deep", "deep/cache", "deep/cache/one"}
+    assert [path.name for path in tmp_path.iterdir()] == ["tree"]
+
+
+def test_a_link_is_followed_to_what_it_stands_for(tmp_path: Path) -> None:
+    _filled(tmp_path / "release")
+    (tmp_path / "current").symlink_to("release")
+    _in_place(tmp_path / "current", (), _file(b"file"))
+    assert (tmp_path / "current").is_symlink()
+    assert [path.name for path in (tmp_path / "release").iterdir()] == ["file"]
+
+
+def test_what_is_mounted_inside_is_neither_moved_nor_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tmp_path / "mountinfo"
+    point = tmp_path / "tree" / "a disk"
+    escaped = str(point).replace(" ", "\\040")
+    table.write_text(f"36 35 98:0 / {escaped} rw - ext4 /dev/sdb rw\n37 35 98:0 / {tmp_path} rw - ext4 /dev/sdc rw\n")
+    monkeypatch.setattr("drtool.sources.files.staying._MOUNTS", table)
+    point.mkdir(parents=True)
+    with pytest.raises(TargetNotEmptyError, match="a disk is mounted inside"):
+        _in_place(tmp_path / "tree", (), _file(b"file"))
+
+
 def test_an_empty_directory_is_not_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     restore(tmp_path, [_file(b"", b"a file takes its place")])

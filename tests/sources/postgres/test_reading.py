@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from psycopg import OperationalError
 
 from drtool.errors import AuthenticationError, InstantMovedError, MissingToolError, SourceError, UsageError
 from drtool.sources.base import MISSING, WHOLE, Consistency, KeyRange, Proof
@@ -18,6 +19,7 @@ from drtool.sources.postgres import PostgresSource, tools
 from drtool.sources.postgres.server import Server
 from tests.servers.postgres import connected
 from tests.servers.postgres import database as new_database
+from tests.servers.process import wait_until
 from tests.sources.contract import back_up, rule_of
 from tests.sources.postgres import zoo
 
@@ -84,11 +86,20 @@ def test_a_wrong_password_is_not_shown(server: Server, database: str, role: str)
         Path(file).write_text(f"local all {role} scram-sha-256\n{rules}")
         session.execute("SELECT pg_reload_conf()")
     uri = server.uri.replace("postgres@", f"{role}:sesame@")
+    wait_until(lambda: not _lets_in(uri), "the server to read its rules again")
     with closing(PostgresSource("pg", uri=uri)) as source, pytest.raises(AuthenticationError) as caught:
         source.probe()
     assert "sesame" not in caught.value.message + caught.value.hint
     with closing(PostgresSource("pg", uri=uri.replace("sesame", "right"), databases=[database], roles=False)) as source:
         assert f"{database}.$definitions" in back_up(source)  # pg_dump gets the password, too
+
+
+def _lets_in(uri: str) -> bool:
+    try:
+        with connected(uri):
+            return True
+    except OperationalError:
+        return False
 
 
 def test_a_pg_dump_older_than_the_server_is_refused(server: Server, database: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -188,6 +189,45 @@ def test_an_older_engine_is_refused_by_its_version(tmp_path: Path) -> None:
         source.sandbox_program("99.1.0")
 
 
+@pytest.mark.parametrize("replace", [False, True])
+def test_what_is_no_shard_is_in_the_way_and_stays(tmp_path: Path, *, replace: bool) -> None:
+    make(tmp_path / "shards" / "docs", [qdrant_edge.Point(1, [1.0, 2.0, 3.0, 4.0], {})])
+    stranger = tmp_path / "home" / "docs_restored" / "letter"
+    stranger.parent.mkdir(parents=True)
+    stranger.write_text("dear", encoding="utf-8")
+    with closing(source_of(tmp_path / "shards")) as source:
+        copies = back_up(source)
+        plan = dataclasses.replace(plan_for(source, copies), replace=replace)
+        with closing(source.target(f"edge:{tmp_path / 'home'}")) as target:
+            for act in (target.inspect, target.begin):
+                with pytest.raises(TargetNotEmptyError, match="not a shard") as caught:
+                    act(plan)
+                assert "--rename" in caught.value.hint
+        assert stranger.read_text(encoding="utf-8") == "dear"
+        stranger.unlink()
+        with closing(source.target(f"edge:{tmp_path / 'home'}")) as target:
+            restore(target, plan, copies)
+            check_restored(source, target, plan, copies)
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_vectors_get_an_index_where_they_had_one(tmp_path: Path, *, indexed: bool) -> None:
+    optimizers = qdrant_edge.EdgeOptimizersConfig(indexing_threshold=1)
+    points = [qdrant_edge.Point(number, [float(number)] * 64, {}) for number in range(100)]
+    make(tmp_path / "docs", points, {"": shards.dense(64, "Dot")}, optimizers=optimizers)
+    if indexed:
+        with shards.opened(tmp_path / "docs") as shard:
+            shard.optimize()
+    with closing(source_of(tmp_path)) as source:
+        copies = back_up(source)
+        plan = plan_for(source, copies)
+        with closing(source.target(f"edge:{tmp_path / 'restored'}")) as target:
+            restore(target, plan, copies)
+            check_restored(source, target, plan, copies)
+    with shards.opened(tmp_path / "restored" / "docs_restored") as shard:
+        assert (shard.info().indexed_vectors_count > 0) == indexed
+
+
 def test_values_of_the_payload(tmp_path: Path) -> None:
     make(
         tmp_path / "docs", [qdrant_edge.Point(2, [0.0] * 4, {"doc": {"id": "a"}}), qdrant_edge.Point(3, [0.0] * 4, {})]
@@ -200,6 +240,7 @@ def test_values_of_the_payload(tmp_path: Path) -> None:
     assert missing != "a"
 
 
+@pytest.mark.heavy
 def test_an_export_is_parquet_with_the_payload_as_columns(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     make(tmp_path / "shards" / "docs", [qdrant_edge.Point(2, [1.0, 2.0, 3.0, 4.0], {"doc": "a"})])

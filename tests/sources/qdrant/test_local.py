@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from drtool.errors import SourceError
+from drtool.errors import SourceError, TargetNotEmptyError
 from drtool.sources.qdrant import QdrantSource
 from drtool.sources.qdrant.addresses import Address, Kind
 from drtool.sources.qdrant.pickles import read_point
-from tests.sources.contract import back_up, plan_for
+from tests.sources.contract import back_up, check_restored, plan_for, read_all, restore
 
 pytest.importorskip("qdrant_client")
 
@@ -69,6 +69,44 @@ def test_the_last_of_several_rows_of_a_point_counts(tmp_path: Path) -> None:
         copy = back_up(source)["docs"]
     assert b"new" in copy.data
     assert sum(chunk.records for chunk in copy.chunks) == 1
+
+
+def test_a_name_is_no_pattern(tmp_path: Path) -> None:
+    with opened(tmp_path) as client:
+        for name in ("docs[1]", "docs1"):
+            client.create_collection(name, models.VectorParams(size=2, distance=models.Distance.DOT))
+            client.upsert(name, [models.PointStruct(id=1, vector=[1.0, 2.0], payload={"name": name})])
+    with closing(source_of(tmp_path)) as source:
+        copies = back_up(source)
+        plan = plan_for(source, copies)
+        with closing(source.target(f"path:{tmp_path / 'restored'}")) as target:
+            restore(target, plan, copies)
+            check_restored(source, target, plan, copies)
+
+
+def test_what_is_no_collection_is_in_the_way_and_stays(tmp_path: Path) -> None:
+    with opened(tmp_path / "store") as client:
+        client.create_collection("docs", models.VectorParams(size=2, distance=models.Distance.DOT))
+    stranger = tmp_path / "home" / "collection" / "docs_restored" / "letter"
+    stranger.parent.mkdir(parents=True)
+    stranger.write_text("dear", encoding="utf-8")
+    with closing(source_of(tmp_path / "store")) as source:
+        plan = plan_for(source, back_up(source))
+        with closing(source.target(f"path:{tmp_path / 'home'}")) as target:
+            for act in (target.inspect, target.begin):
+                with pytest.raises(TargetNotEmptyError, match="not a collection"):
+                    act(plan)
+    assert stranger.read_text(encoding="utf-8") == "dear"
+
+
+def test_where_nothing_searches_by_an_index_no_recall_is_told(tmp_path: Path) -> None:
+    with opened(tmp_path) as client:
+        client.create_collection("docs", models.VectorParams(size=2, distance=models.Distance.DOT))
+        client.upsert("docs", [models.PointStruct(id=1, vector=[1.0, 2.0], payload=None)])
+    with closing(source_of(tmp_path)) as source, closing(source.prepare(None).freeze()) as view:
+        read_all(view)
+        view.settle()
+        assert view.point["recall"] == {}
 
 
 @pytest.mark.parametrize("meta", ["", "[]", json.dumps({"collections": []})])

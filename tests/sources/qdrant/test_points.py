@@ -44,6 +44,12 @@ def test_keys_sort_as_the_engine_does(ids: list[Any]) -> None:
     assert by_key == sorted(ids, key=lambda id_: (not isinstance(id_, int), int(id_)))
 
 
+def test_an_integer_that_cannot_be_kept_is_named() -> None:
+    assert item_record(Point(7, {"n": [10**40]}, {}))
+    with pytest.raises(SourceError, match="item 7 .* 34 digits"):
+        item_record(Point(7, {"n": [10**40 + 1]}, {}))
+
+
 def test_bits_stay_as_they_are() -> None:
     values = struct.unpack("<3f", bytes.fromhex("00000080 01000000 ffff7f7f"))
     point = Point(1, {}, {"": values})

@@ -6,6 +6,7 @@ import contextlib
 import random
 import socket
 from contextlib import closing
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from drtool.sources.base import Consistency, View
 from drtool.sources.redis import RedisSource
 from drtool.sources.redis.connection import Client, connect
 from drtool.sources.redis.naming import MARKER
+from drtool.sources.redis.rdb.dump import Dump
+from drtool.sources.redis.rdb.strings import DamagedDumpError
 from drtool.sources.redis.records import entries
 from drtool.sources.redis.replication import begin
 from drtool.sources.redis.server import RunningServer, running
@@ -172,3 +175,33 @@ def test_keys_come_in_order_however_many_runs_they_were_sorted_in(monkeypatch: p
             mine = {one[0]: one for one in reversed(found[database::2])}
             assert list(order.read(database)) == [mine[key] for key in sorted(mine)]
             assert list(order.read(database)) == list(order.read(database))
+
+
+def test_what_is_no_dump_or_of_an_unknown_kind_is_named(tmp_path: Path) -> None:
+    for data, said in (
+        (b"HTTP/1.1 400", "no dump"),
+        (b"REDIS0099\xff", "format 99"),
+        (b"REDIS0009\xf0\x00\xff", "kind|type"),
+        (b"REDIS0009\x1a\x01k\x01v\xff", "db0: k is of type 26"),
+        (b"REDIS0009\x07\x01k\x81" + bytes(8) + b"\x00\xff", "db0: k is of the type AAAAAAAAA"),
+        (b"REDIS0009\x00\x01k\x05v", "in the middle"),
+        (b"REDIS0009\x04\x01k\x02\x01a\x01", "in the middle"),
+    ):
+        file = tmp_path / "dump"
+        file.write_bytes(data)
+        with (
+            file.open("rb") as opened,
+            mmap(opened.fileno(), 0, access=ACCESS_READ) as mapped,
+            pytest.raises(DamagedDumpError, match=said),
+        ):
+            list(Dump(mapped).keys(lambda database, key: True))
+
+
+def test_a_modules_key_that_is_excluded_is_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "dump"
+    module = b"\x07\x01m\x81" + bytes(8) + b"\x02\x05\x05\x02ab\x04" + bytes(8) + b"\x00"
+    file.write_bytes(b"REDIS0009\xfe\x03" + module + b"\x00\x01k\x01v\xff" + bytes(8))
+    with file.open("rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as mapped:
+        assert [(database, found[0]) for database, found in Dump(mapped).keys(lambda _, key: key != b"m")] == [
+            (3, b"k")
+        ]

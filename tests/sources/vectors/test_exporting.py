@@ -10,12 +10,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from bson.decimal128 import Decimal128
 
 from drtool.errors import ExportError, IncompleteRestoreError, UsageError
 from drtool.sources.base import ExportItem, ExportPlace, Loaded, Proof, StreamInfo
 from drtool.sources.vectors.exporting import ParquetExporter, Shape, VectorKind, directory_name
 from drtool.sources.vectors.records import VECTORS, Id, encode_item, encode_vectors
 
+pytestmark = pytest.mark.heavy
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 np = pytest.importorskip("numpy")
@@ -110,6 +112,27 @@ def test_named_sparse_and_absent_vectors(tmp_path: Path) -> None:
     assert found["words"] == [None, {"indices": [3, 70000], "values": [0.5, 1.0]}]
     assert found["many"] == ["[[1.0], [2.0]]", None]
     assert found["vector_id"] == [None, [9.0]]
+
+
+def test_no_vector_hides_another(tmp_path: Path) -> None:
+    shape = Shape({"": VectorKind.DENSE, "vector": VectorKind.SPARSE}, "l2")
+    export(tmp_path, shape, "both", [(1, {}, {"": vector(1, 2), "vector": {"indices": [3], "values": [0.5]}})])
+    found = table(tmp_path, "both").to_pydict()
+    assert found["vector"] == [{"indices": [3], "values": [0.5]}]
+    assert found["vector_"] == [[1.0, 2.0]]
+
+
+def test_large_integers_stay_exact(tmp_path: Path) -> None:
+    large, beyond = (1 << 53) + 1, Decimal128(str((1 << 64) - 1))
+    rows: list[Row] = [
+        (1, {"with_float": large, "alone": large, "beyond": beyond}, {"": vector(0, 0, 0, 0)}),
+        (2, {"with_float": 0.5, "alone": 1, "beyond": 1}, {"": vector(0, 0, 0, 0)}),
+    ]
+    export(tmp_path, DENSE, "large", rows)
+    found = table(tmp_path, "large").to_pydict()
+    assert found["with_float"] == [str(large), "0.5"]
+    assert found["alone"] == [large, 1]
+    assert found["beyond"] == [str((1 << 64) - 1), "1"]
 
 
 @pytest.mark.parametrize(

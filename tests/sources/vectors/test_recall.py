@@ -47,6 +47,17 @@ def test_true_neighbours_are_found_however_they_are_fed(metric: str) -> None:
     assert recall.measure(lambda number, count: []) == 0.0
 
 
+@pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_whatever_the_unit_a_wrong_answer_is_wrong(metric: str, scale: float) -> None:
+    vectors = (scale * np.random.default_rng(3).normal(size=(500, 12))).astype(np.float32)
+    recall = Recall(vectors[:50], metric)
+    recall.feed(list(range(500)), vectors)
+    near = [np.argsort(distances(metric, query, vectors)) for query in vectors[:50]]
+    assert recall.measure(lambda number, count: [int(place) for place in near[number][:count]]) == 1.0
+    assert recall.measure(lambda number, count: [int(place) for place in near[number][-count:]]) == 0.0
+
+
 def test_of_equally_distant_ones_any_will_do() -> None:
     vectors = np.ones((40, 4), np.float32)
     recall = Recall(vectors[:1], "l2")

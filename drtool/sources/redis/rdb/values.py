@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from drtool.sources.redis.rdb import types
 from drtool.sources.redis.rdb.compact import intset, listpack, ziplist
@@ -14,8 +14,7 @@ _DOUBLE, _LONG = struct.Struct("<d"), struct.Struct("<q")
 _PLAIN_NODE = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """A field of a hash; ``expiry`` in ms since 1970, 0 for never."""
 
     name: bytes
