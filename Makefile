@@ -1,7 +1,7 @@
 # Needs Python 3.11 or newer (PYTHON=… names another one) and make; everything else goes into .venv.
 
 PYTHON  ?= python3
-WORKERS ?= 2
+WORKERS ?= 3
 
 VENV := .venv
 BIN  := $(VENV)/bin

@@ -30,10 +30,8 @@ def _use_memory() -> None:
 
 _use_memory()
 
-#: Where all tests are heavy. Where others run, nobody looks at these modules: engines, and pyarrow, may be missing.
-_HEAVY = {
-    f"{Path(__file__).parent}/sources/{place}" for place in ("chroma", "lancedb", "milvus", "vectors/test_exporting.py")
-}
+#: Rooms whose tests are all heavy. Where others run, nobody looks at their modules: the engines may be missing.
+_HEAVY = {f"{Path(__file__).parent}/sources/{kind}" for kind in ("chroma", "lancedb", "milvus")}
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -45,6 +43,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 # A shell starts what runs in the background with SIGINT ignored, and so would be the processes that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# nohup has SIGHUP ignored, likewise.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # How long an example takes says something about the machine, not about the code. Half as many as usual: most examples
 # here read and write files, and each run draws others.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 from collections.abc import Collection, Iterable, Sequence
 
 from drtool.errors import MissingObjectError, UsageError
@@ -51,11 +52,13 @@ def require_fitting(
     """``UsageError`` for a pattern that fits none of these streams, which are all there is; with `log`, in the archived
     log, too."""
     for pattern in only:
-        if not any(source.matches(name, pattern) for name in names):
+        if not any(source.matches(name, pattern) and not source.goes_along(name, pattern) for name in names):
             later = ", and nothing that its log made that is there at that moment" if log else ""
+            close = difflib.get_close_matches(pattern, names, n=1)
             raise UsageError(
                 f"--only {pattern} fits nothing in the snapshot{later}",
-                hint=f"drtool show {snapshot.id} lists what the snapshot holds.",
+                hint=(f"Did you mean {close[0]}? " if close else "")
+                + f"drtool show {snapshot.id} lists what the snapshot holds.",
             )
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from drtool.errors import NoSuchSnapshotError, RefusedError, RepositoryError, SourceError, VerificationFailedError
+from drtool.errors import NoSuchSnapshotError, RefusedError, SourceError, VerificationFailedError
 from drtool.operations.backup import back_up
 from drtool.operations.budget import Budget
 from drtool.operations.inspecting import Sample
@@ -19,6 +17,7 @@ from drtool.operations.prospects import Prospect
 from drtool.operations.reporting import Reporter
 from drtool.operations.retention.protecting import holding, protect
 from drtool.operations.safekeeping import TAG, job_of_safety, safety_job
+from drtool.operations.unfinished import Unfinished
 from drtool.operations.verify import Verifier
 from drtool.repository.chain import Snapshot, read_catalogue
 from drtool.repository.evidence import Level
@@ -84,7 +83,12 @@ def compare_with(repository: Repository, prospect: Prospect, source: Source) -> 
             raise
         return _bare(source, prospect, (), wanted)
     names = {stream.name for stream in there}
-    stays = tuple(stream for stream in there if stream.name not in held)
+    swept = prospect.inspection.swept if prospect.plan.replace else ()
+    stays = tuple(
+        stream
+        for stream in there
+        if stream.name not in held and not any(source.matches(stream.name, pattern) for pattern in swept)
+    )
     if not prospect.replaced and names.isdisjoint([*wanted, *prospect.made.values()]):
         return _bare(source, prospect, stays, wanted)
     returns = tuple(name for name in wanted if name not in names)
@@ -92,14 +96,9 @@ def compare_with(repository: Repository, prospect: Prospect, source: Source) -> 
     return Standing(source, prospect, stays, returns, is_bare=False)
 
 
-def _refuse_unread(source: Source, prospect: Prospect, returns: Collection[str]) -> None:
+def _refuse_unread(source: Source, prospect: Prospect, returns: Sequence[str]) -> None:
     """What the source says is not there must not be found by the target: no safety snapshot would hold it."""
-    unseen = [item for item in prospect.plan.items if item.name in returns or item.stream.beside in returns]
-    if not unseen:
-        return
-    with contextlib.closing(source.target(None)) as target:
-        found = target.inspect(replace(prospect.plan, items=tuple(unseen)))
-    there = [one for one in found.occupied if one not in found.lasting]
+    there = [one for one in prospect.replaced if one.startswith(tuple(f"{name}: " for name in returns))]
     if there:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise RefusedError(
@@ -165,6 +164,8 @@ class Replacing:
         before: dict[str, list[Source]] = {}
         for standing in standings:
             earlier = self._unfinished.earliest(standing.source.name, standing.replaced, there)
+            if earlier == self._snapshot.id:  # this is the undo: what undoes it, in turn, is what is there now
+                earlier = ""
             if earlier or (safety is not None and not standing.is_bare):
                 before.setdefault(earlier or (safety.id if safety is not None else ""), []).append(standing.source)
         undoes = self._undoes((there[id_], sources) for id_, sources in before.items())
@@ -248,61 +249,3 @@ def _fits(text: str, named: Collection[str], sources: Sequence[Source], held: Ma
     if separator and pattern and name in named:
         sources, text = [source for source in sources if source.name == name], pattern
     return any(source.matches(stream, text) for source in sources for stream in held.get(source.name, ()))
-
-
-class Unfinished:
-    """By source and stream, the snapshot that holds what was there before a restore in place that did not end: a file
-    for each source.
-
-    What a later attempt finds there, and saves, is the half of two things.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def earliest(self, source: str, streams: Iterable[str], there: Collection[str]) -> str:
-        """The oldest snapshot, of those still `there`, that holds what was there of these streams; empty where none is
-        noted."""
-        noted = self._noted(source)
-        return min((noted[name] for name in streams if noted.get(name) in there), default="")
-
-    def note(self, source: str, streams: Iterable[str], snapshot: str) -> None:
-        """Remember it from here on, for those of which nothing is remembered yet."""
-        self._put(source, dict.fromkeys(streams, snapshot) | self._noted(source))
-
-    def forget(self, source: str, streams: Collection[str]) -> None:
-        """What was begun has ended."""
-        noted = self._noted(source)
-        self._put(source, {name: snapshot for name, snapshot in noted.items() if name not in streams})
-
-    def _noted(self, source: str) -> dict[str, str]:
-        try:
-            found = json.loads((self._directory / source).read_text(encoding="utf-8"))
-            return {str(name): str(snapshot) for name, snapshot in found.items()}
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, AttributeError) as error:
-            raise self._trouble("read", source, error) from error
-
-    def _put(self, source: str, noted: Mapping[str, str]) -> None:
-        path = self._directory / source
-        try:
-            if not noted:
-                path.unlink(missing_ok=True)
-                return
-            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            partial = path.with_name(f"{source}.partial")
-            with partial.open("w", encoding="utf-8") as file:
-                json.dump(noted, file)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError as error:
-            raise self._trouble("write", source, error) from error
-
-    def _trouble(self, doing: str, source: str, error: Exception) -> RepositoryError:
-        path = self._directory / source
-        return RepositoryError(
-            f"cannot {doing} {path}, which says what was there before a restore in place: {error}",
-            hint=f"Mend it or, where every restore in place of {source} has ended, remove it.",
-        )

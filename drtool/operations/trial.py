@@ -21,6 +21,7 @@ from drtool.repository.keyring import ChunkKind, Keyring
 from drtool.repository.manifests import SourceEntry, StreamEntry
 from drtool.sources.base import WHOLE, Consistency, Proof, RestoreItem, RestorePlan, Source, StreamInfo, Target, View
 from drtool.sources.cutting import Chunk, CutRule
+from drtool.sources.throwaway import throwaway
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def try_restore(
     )
     plan = RestorePlan(items, marker=contents.manifest.snapshot)
     with contextlib.ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="drtool-sandbox-")))
+        directory = stack.enter_context(throwaway(Path(tempfile.gettempdir()), "drtool-sandbox-"))
         sandbox = stack.enter_context(source.sandbox(origin.version, directory))
         target = source.target(sandbox.uri)
         stack.callback(target.close)
@@ -195,6 +196,9 @@ class _Comparison:
         entry = self._entries[stream.name]
         found = self._source.compare(stream, self._contents.records(entry), (chunk.data for chunk in chunks))
         problems = [self._problem("records-differ", stream.name, text) for text in found.differences]
+        if not problems and found.records not in (0, entry.records):
+            text = f"{found.records} of {entry.records} records were compared"
+            problems = [self._problem("records-differ", stream.name, text)]
         # Whoever compares bytes counts no records, but all were compared then.
         records = found.records or (0 if problems else entry.records)
         return _Outcome(records, problems, "" if problems else found.largest_error)

@@ -264,6 +264,8 @@ class Inspection:
     ``occupied`` are sentences such as ``app.users: 1,204 documents``; empty means that nothing is in the way.
     ``notes`` are things to know before one starts (records that will expire at once, say). ``hint`` says what can be
     done about what is in the way. ``lasting`` are those of `occupied` that not even a plan with ``replace`` replaces.
+    Each begins with the plan's name that it is about, and a colon. ``swept`` are patterns (`Source.matches`) of all
+    that goes with what such a plan replaces, its own streams or not.
     """
 
     target: str
@@ -271,6 +273,7 @@ class Inspection:
     notes: tuple[str, ...] = ()
     hint: str = ""
     lasting: tuple[str, ...] = ()
+    swept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,6 +504,10 @@ class Source(Protocol):
 
     def matches(self, stream: str, pattern: str) -> bool:
         """Does a stream's name answer to what a user typed (``db``, ``db.collection`` or a glob)?"""
+
+    def goes_along(self, stream: str, pattern: str) -> bool:
+        """Does `pattern` mean this stream for the sake of others only, without which it is not worth restoring (a
+        database's definitions, where somebody named a table)?"""
 
     def rename(self, stream: str, old: str, new: str) -> str | None:
         """A stream's name after the user's ``old=new`` (database, collection, glob); None where it does not apply."""

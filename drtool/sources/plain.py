@@ -66,6 +66,10 @@ class PlainSource:
         """A name or a glob; what follows a ``#`` belongs to what is before it."""
         return fnmatchcase(stream.partition("#")[0], pattern)
 
+    def goes_along(self, stream: str, pattern: str) -> bool:  # noqa: ARG002 - the contract's
+        """See ``Source.goes_along``: each stream stands for itself."""
+        return False
+
     def rename(self, stream: str, old: str, new: str) -> str | None:
         """The very name; what follows a ``#`` stays."""
         name, mark, part = stream.partition("#")

@@ -174,6 +174,7 @@ def test_storage_suite_against_s3(tmp_path: Path) -> None:
     assert set(checks) == {check.name for check in CHECKS}
 
 
+@pytest.mark.heavy
 def test_a_store_that_ignores_conditional_puts_is_named_and_refused(tmp_path: Path) -> None:
     with rclone_server(tmp_path) as port:
         make_bucket(port, "backups")

@@ -12,7 +12,7 @@ import yaml
 from drtool.cli.replacing import _confirm
 from drtool.errors import RefusedError, RepositoryError, SourceError
 from drtool.operations.joblock import job_lock
-from drtool.operations.replacing import Unfinished
+from drtool.operations.unfinished import Unfinished
 from drtool.sources.mongodb.target import MongoTarget
 from tests.operations.site import Site, fill, hashes
 from tests.sources.mongo import Client
@@ -175,6 +175,19 @@ def test_one_that_did_not_end_is_told_apart_from_what_is_there_now(
     assert (shlex.split(again["undo"][0])[2], again["undo_attempt"]) == (again["safety"]["snapshot"], [])
 
 
+def test_the_undo_of_one_that_did_not_end_is_not_undone_by_itself(
+    taken: Site, client: Client, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = hashes(client, database)
+    with monkeypatch.context() as halting:
+        _halting(halting)
+        ended = taken.drtool("restore", "latest", *YES)
+    undone = taken.ok(*_undo(ended.result))[-1]
+    assert shlex.split(undone["undo"][0])[2] == undone["safety"]["snapshot"]
+    after = hashes(client, database)
+    assert {name: after[name] for name in before} == before
+
+
 def test_one_that_did_not_end_can_be_undone_though_all_is_gone_since(
     taken: Site, client: Client, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,7 +217,7 @@ def test_the_undo_of_a_part_names_only_what_there_was(taken: Site, client: Clien
 def test_what_the_source_does_not_read_is_not_replaced(taken: Site, client: Client, database: str) -> None:
     before = hashes(client, database)
     config = yaml.safe_load(taken.config.read_text())
-    config["sources"]["nightly"]["databases"] = ["admin"]
+    config["sources"]["nightly"]["databases"] = [f"{database}_other"]
     taken.config.write_text(yaml.safe_dump(config))
     for options in (YES, ("--in-place", "--dry-run")):
         ended = taken.drtool("restore", "latest", *options)

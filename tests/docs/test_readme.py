@@ -41,6 +41,7 @@ def _run(block: str, cwd: Path, env: dict[str, str]) -> str:
     return done.stdout
 
 
+@pytest.mark.heavy
 def test_commands_do_what_the_readme_says(mongod: Path, tmp_path: Path) -> None:
     text = README.read_text(encoding="utf-8")
     blocks = _BLOCK.findall(text)

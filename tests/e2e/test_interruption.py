@@ -123,6 +123,7 @@ def test_killed_after_the_commit(host: Site, client: Client, filled: str) -> Non
     _check_then_go_on(host, client, filled, committed=2)
 
 
+@pytest.mark.heavy
 def test_killed_again_and_again(host: Site, client: Client, filled: str) -> None:
     for moment in ("after:packs/:2", "before:index/:1", "after:packs/:1", "after:index/:1"):
         with halted(host, moment, "backup", "nightly") as process:

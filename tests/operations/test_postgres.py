@@ -55,6 +55,9 @@ def test_there_and_back(site: Site, server: Server, database: str) -> None:
     assert again["chunks"]["new"] == 0
     verified = site.ok("verify", "latest", "--level", "restored")
     assert [line["ok"] for line in verified if line["type"] in ("verification", "relation")] == [True, True]
+    mistyped = site.drtool("restore", "latest", "--only", f"{database}.public.dosc", "--dry-run")
+    assert mistyped.code == 2
+    assert f"Did you mean {database}.public.docs?" in mistyped.err
     with connected(server.uri, database) as session:
         session.execute("DROP TABLE items, docs")
     restored = site.ok("restore", "latest", "--rename", f"{database}={database}_back")[-1]

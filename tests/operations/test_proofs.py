@@ -85,6 +85,13 @@ def test_differences_are_told_and_counted(repository: Repository) -> None:
     assert (found.checked.records, found.tolerated) == (7, [])
 
 
+def test_what_was_compared_in_part_only_is_a_problem(repository: Repository) -> None:
+    source = _source()
+    source.comparison = lambda expected, restored: Compared(7)
+    found = _verify(repository, source)
+    assert [problem.message for problem in found.problems] == ["s: 7 of 50 records were compared"]
+
+
 def test_a_copy_that_does_worse_is_a_problem(repository: Repository) -> None:
     source = _source(Proof.IDENTICAL)
     source.found_worse = ("recall@10 is 0.4, and was 0.9",)

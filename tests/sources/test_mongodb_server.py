@@ -20,6 +20,7 @@ from drtool.sources.mongodb import server as server_module
 from drtool.sources.mongodb.binary import find_mongod, version_of
 from drtool.sources.mongodb.sandbox import sandbox
 from drtool.sources.mongodb.server import ServerOptions, running
+from drtool.sources.supervising import free_port
 from tests.sources.mongo import Document
 
 
@@ -99,9 +100,9 @@ def test_a_port_that_is_taken_meanwhile(mongod: Path, tmp_path: Path, monkeypatc
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        free = server_module._free_port()
+        free = free_port()
         ports = iter([taken.getsockname()[1], free])
-        monkeypatch.setattr(server_module, "_free_port", lambda: next(ports))
+        monkeypatch.setattr(server_module, "free_port", lambda: next(ports))
         with running(mongod, ServerOptions(), tmp_path) as server:
             assert server.port == free
     assert list(tmp_path.iterdir()) == []

@@ -46,7 +46,7 @@ class MilvusSettings(SourceSettings):
         description="http:// or https:// and the server's address, or the path of a Milvus Lite database (.db)."
     )
     token: Secret | None = Field(default=None, description="The server's token: USER:PASSWORD, or an API key.")
-    db_name: str = Field(default="default", description="The server's database.")
+    db_name: str = Field(default="default", description="The database of it.")
     collections: tuple[_Pattern, ...] = Field(
         default=(), description="Collections to back up: names, or patterns with * and ?; without it, all."
     )

@@ -116,6 +116,7 @@ class _Tally:
         self._relation = relation
         self.values = self.unfit = self.absent = self.unread = 0
         self._sample: dict[str, None] = {}
+        self._nothing = ""
 
     def add(self, batch: Batch, part: Slice, wrong: Any) -> None:
         """A batch of which some do not fit, as often as there are parts."""
@@ -139,14 +140,20 @@ class _Tally:
             self._sample[shown(value)] = None
 
     def require_some(self, *sides: tuple[Place, int]) -> None:
-        """``UsageError`` where no record of a side has a value: its field is spelt wrongly, or is not what is meant."""
+        """``UsageError`` where no record of a side has a value: its field is spelt wrongly, or is not what is meant.
+        Where records may lack it, that is told."""
         for place, values in sides:
-            if place.entry.records and not values and not self._relation.optional and not self.unread:
-                raise UsageError(f"no record of {place.source.name}.{place.entry.name} has a value in {place.field}")
+            if place.entry.records and not values and not self.unread:
+                told = f"no record of {place.source.name}.{place.entry.name} has a value in {place.field}"
+                if not self._relation.optional:
+                    raise UsageError(told)
+                self._nothing = self._nothing or told
 
     def outcome(self) -> Outcome:
         """The verdict."""
         unfit = self.unfit + self.absent + self.unread
+        if self._nothing and not unfit:
+            return Outcome(self._relation.title, self._relation.form, None, reason=f"not judged: {self._nothing}")
         checked = self.values + self.absent + self.unread
         allowed = self._relation.slack.of(checked)
         return Outcome(

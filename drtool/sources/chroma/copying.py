@@ -58,6 +58,11 @@ def copy(directory: Path, to: Path) -> datetime:
                     return instant
         except FileNotFoundError:  # a collection was deleted, or its index written anew
             pass
+        except OSError as error:
+            raise SourceError(
+                f"{directory} cannot be copied to {to}: {error.filename or ''} {error.strerror or error}",
+                hint="Run drtool as the user who owns it, with TMPDIR set to a directory that has room for a copy.",
+            ) from error
         _empty(to)
         time.sleep(_PAUSE_SECONDS)
     raise SourceError(

@@ -8,6 +8,7 @@ import sys
 
 #: Labels follow from the policy of the system that a file is on (restorecon sets them).
 _LEFT_OUT = ("security.selinux",)
+_INHERITED = "system.posix_acl_default"
 _NONE = (errno.ENOTSUP, errno.ENODATA, errno.EPERM, errno.EACCES)
 
 
@@ -33,3 +34,13 @@ def attributes_of(file: int | bytes) -> list[bytes]:
             raise
         found += [os.fsencode(name), value]
     return found
+
+
+def bequeath_nothing(directory: str | os.PathLike[str]) -> None:
+    """Let what is made in a directory have no access control list but its own."""
+    if sys.platform == "linux":
+        try:
+            os.removexattr(directory, _INHERITED)
+        except OSError as error:
+            if error.errno not in _NONE:
+                raise

@@ -13,6 +13,15 @@ from drtool.sources.files.entries import Entry, part_key
 RACY_NS = 2_000_000_000
 
 
+_SECOND_NS = 1_000_000_000
+
+
+def is_since(ctime: int, instant: int) -> bool:
+    """May a file with that ctime have been changed at or after an instant? One of whole seconds comes from a file
+    system that counts no finer."""
+    return ctime >= (instant - RACY_NS if ctime % _SECOND_NS == 0 else instant)
+
+
 def differing(old: Iterable[Entry], new: Iterable[Entry], instant: int) -> Iterator[tuple[bytes, bytes]]:
     """The keys, from the first to the last of each, of the entries that are not in both, or not surely the same;
     ascending by the first. `instant` is that of the old walk."""

@@ -9,6 +9,8 @@ from typing import NamedTuple
 #: Content is kept in parts of this many bytes; what is not longer is part of its entry's record.
 PART_BYTES = 1024 * 1024
 _NUMBER_BYTES = 8
+#: The last moment (in the year 2262) that a record can tell; some file systems know later ones, which stand for damage.
+_LAST_NS = (1 << 63) - 1
 
 
 class Entry(NamedTuple):
@@ -44,7 +46,7 @@ class Entry(NamedTuple):
 
     def is_still(self, found: os.stat_result) -> bool:
         """Is that what was found before? Whoever changes a file cannot help changing its ctime."""
-        return (found.st_ctime_ns, found.st_ino, found.st_size, found.st_mode) == (
+        return (_told(found.st_ctime_ns), found.st_ino, found.st_size, found.st_mode) == (
             self.ctime,
             self.inode,
             self.size,
@@ -64,12 +66,16 @@ def entry_of(key: bytes, found: os.stat_result, first: bytes = b"") -> Entry:
         found.st_uid,
         found.st_gid,
         found.st_size if stat.S_ISREG(found.st_mode) else 0,
-        found.st_mtime_ns,
-        found.st_ctime_ns,
+        _told(found.st_mtime_ns),
+        _told(found.st_ctime_ns),
         found.st_ino,
         found.st_rdev if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode) else 0,
         first,
     )
+
+
+def _told(time: int) -> int:
+    return max(-_LAST_NS, min(time, _LAST_NS))
 
 
 def path_of(key: bytes) -> bytes:

@@ -24,6 +24,9 @@ from drtool.sources.files.walking import Names, shown
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ANY_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+#: Some owners no account may give, and root of a container only those that it knows of.
+_NOT_TO_GIVE = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.EOVERFLOW, errno.ENOSYS, errno.ENOTSUP)
+_OWNERS = "only root may give files their owners"
 _BLOCK = 4096
 _ZEROS = bytes(_BLOCK)
 
@@ -98,17 +101,15 @@ class Writing:
     def write(self, document: Mapping[str, Any], data: bytes | memoryview) -> None:
         """A record, also given as it is stored. ``IncompleteRestoreError`` names what cannot be written."""
         path = document["_id"]
-        try:
+        with self._named_errors(path):
             if "part" in document:
                 self._write_part(path, document)
             else:
                 self._write_name(path, document, data)
-        except OSError as error:
-            raise self._failed(path, error) from error
 
     def link(self, path: bytes, target: bytes) -> None:
         """A further name of a file."""
-        try:
+        with self._named_errors(path):
             name = self._in_parent(path)
             directory = os.dup(self._fd)
             try:
@@ -118,21 +119,17 @@ class Writing:
                 os.link(first, name, src_dir_fd=self._fd, dst_dir_fd=directory, follow_symlinks=False)
             finally:
                 os.close(directory)
-        except OSError as error:
-            raise self._failed(path, error) from error
 
     def dress(self, document: Mapping[str, Any]) -> None:
         """Owner, mode, attributes and times of a directory or file that is there."""
         path = document["_id"]
-        try:
+        with self._named_errors(path):
             name = self._in_parent(path)
             fd = os.open(name, _ANY_FILE, dir_fd=self._fd)
             try:
                 self._set(fd, path, document)
             finally:
                 os.close(fd)
-        except OSError as error:
-            raise self._failed(path, error) from error
 
     def _write_name(self, path: bytes, document: Mapping[str, Any], data: bytes | memoryview) -> None:
         type_ = document["type"]
@@ -217,8 +214,8 @@ class Writing:
     def _dress_without_opening(self, name: bytes, path: bytes, document: Mapping[str, Any]) -> None:
         try:
             os.chown(name, document["uid"], document["gid"], dir_fd=self._fd, follow_symlinks=False)
-        except PermissionError as error:
-            self._not_set(self._place.unset.owners, path, "only root may give files their owners", error)
+        except OSError as error:
+            self._not_given(path, error)
         if document["type"] != kinds.LINK:
             os.chmod(name, document["mode"], dir_fd=self._fd)
         os.utime(name, ns=(document["mtime"], document["mtime"]), dir_fd=self._fd, follow_symlinks=False)
@@ -227,8 +224,8 @@ class Writing:
         mode = document["mode"]
         try:
             os.fchown(fd, document["uid"], document["gid"])
-        except PermissionError as error:
-            self._not_set(self._place.unset.owners, path, "only root may give files their owners", error)
+        except OSError as error:
+            self._not_given(path, error)
             if document["type"] == kinds.FILE:
                 mode &= ~(stat.S_ISUID | stat.S_ISGID)  # they were another owner's to give
         attributes: Sequence[bytes] = document.get("attributes", ())
@@ -239,6 +236,16 @@ class Writing:
             except OSError as error:
                 self._not_set(self._place.unset.attributes, path, f"{shown(name)} cannot be set", error)
         os.utime(fd, ns=(document["mtime"], document["mtime"]))
+
+    def _not_given(self, path: bytes, error: OSError) -> None:
+        if error.errno not in _NOT_TO_GIVE:
+            raise error
+        if self._place.strict:
+            raise AuthenticationError(
+                f"{self._shown(path)}: {_OWNERS}: {error.strerror}",
+                hint="Run the trial restore as root, and not in a container that has few accounts of its own.",
+            ) from error
+        self._place.unset.owners.add(path)
 
     def _not_set(self, names: Names, path: bytes, why: str, error: OSError) -> None:
         if self._place.strict:
@@ -270,8 +277,16 @@ class Writing:
             self._parent, self._fd = parent, fd
         return components[-1]
 
-    def _failed(self, path: bytes, error: OSError) -> IncompleteRestoreError:
-        return IncompleteRestoreError(f"{self._shown(path)} cannot be written: {error.strerror or error}")
+    @contextlib.contextmanager
+    def _named_errors(self, path: bytes) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise IncompleteRestoreError(f"{self._shown(path)} cannot be written: {error.strerror or error}") from error
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise IncompleteRestoreError(
+                f"{self._shown(path)}: its record is damaged, or of a later version of drtool ({error!r})"
+            ) from error
 
     def _shown(self, path: bytes) -> str:
         return f"{self._place.shown_as}/{shown(path)}" if path else self._place.shown_as

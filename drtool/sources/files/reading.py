@@ -60,7 +60,9 @@ class Reading:
         is_free = own and self.may_change(entry) and (lower is None or lower <= entry.key)
         is_free = is_free and (upper is None or last_key(entry) < upper)
         try:
-            if not entry.is_file:
+            if stat.S_ISLNK(entry.mode):
+                yield self._link(entry, is_free=is_free)
+            elif not entry.is_file:
                 yield self._without_content(entry)
             elif entry.size <= PART_BYTES:
                 yield from self._small(entry, is_free=is_free)
@@ -75,12 +77,30 @@ class Reading:
     def _without_content(self, entry: Entry) -> Record:
         path = self.tree.at(entry.path)
         try:
-            if stat.S_ISLNK(entry.mode):
-                return encode_entry(entry, target=os.readlink(path))  # noqa: PTH115 - bytes
             found = attributes_of(path) if stat.S_ISDIR(entry.mode) else []
         except OSError as error:
             raise _failed(path, error) from error
         return encode_entry(entry, attributes=found) if found else encode_entry(entry)
+
+    def _link(self, entry: Entry, *, is_free: bool) -> Record:
+        """A link's target never changes, but a release is put in place by another link of the same name."""
+        path = self.tree.at(entry.path)
+        listed = entry
+        for _ in range(_ATTEMPTS):
+            try:
+                target, found = os.readlink(path), os.lstat(path)  # noqa: PTH115 - bytes
+            except OSError as error:
+                raise _failed(path, error) from error
+            was, entry = entry, entry.renewed(found)
+            if entry == was:
+                break
+            if not is_free:
+                raise self._moved(entry)
+            if not stat.S_ISLNK(found.st_mode):
+                raise _VanishedError
+        if entry != listed:
+            self.changed.add(path)
+        return encode_entry(entry, target=target)
 
     def _small(self, entry: Entry, *, is_free: bool) -> Iterator[Record]:
         """At one go, and again while it changes."""
@@ -133,6 +153,8 @@ class Reading:
             raise self._moved(entry)
         if not stat.S_ISREG(found.st_mode):
             raise _VanishedError
+        if found.st_ino != entry.inode:
+            self._lost.add(entry.key)  # its further names are those of the file that was there
         return entry.renewed(found)
 
     def _more(self, fd: int, found: os.stat_result) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import stat
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ from drtool.sources.files.records import OVERHEAD
 from drtool.sources.files.walking import Names, Tree, Walk
 
 _TICK_SECONDS = 0.001
-_CLOCK = getattr(time, "CLOCK_REALTIME_COARSE", time.CLOCK_REALTIME)
+#: CLOCK_REALTIME_COARSE of linux/time.h, which Python has no name for: what most file systems stamp changes with, up to
+#: a tick behind CLOCK_REALTIME.
+_CLOCK = 5 if sys.platform == "linux" else time.CLOCK_REALTIME
 
 
 @dataclass(slots=True)
@@ -30,7 +33,7 @@ class Walked:
     tree: Tree
     listing: Listing
     sockets: Names
-    moving: Names = field(default_factory=Names)
+    moving: Names
     records: int = 0
     is_empty: bool = False
     bytes: int = 0
@@ -41,9 +44,11 @@ class Walked:
 
 def now() -> int:
     """The present instant in ns since the epoch, such that whatever changes a file later gives it a ctime at or after
-    it, and earlier ones lie before: by the clock that the kernel stamps files with, just after it advanced."""
-    start = time.clock_gettime_ns(_CLOCK)
-    while (found := time.clock_gettime_ns(_CLOCK)) == start:
+    it, and earlier ones lie before: by the clock that lags, once it has passed what the finer one said, which some file
+    systems stamp files with."""
+    start = time.time_ns()
+    while (found := time.clock_gettime_ns(_CLOCK)) <= start:
+        start = min(start, time.time_ns())  # the clock may be set back
         time.sleep(_TICK_SECONDS)
     return found
 
@@ -74,11 +79,11 @@ class Scan:
             self._future.set_exception(error)
 
     def _walk(self, tree: Tree) -> Walked:
-        walk = Walk(tree, self._stop.is_set)
+        walk = Walk(tree, self._stop.is_set, self._instant)
         path = listing_path(self._directory, tree.name)
         try:
             with contextlib.closing(ListingWriter(path, tree.name, self._instant)) as writer:
-                walked = Walked(tree, writer.listing, walk.sockets)
+                walked = Walked(tree, writer.listing, walk.sockets, walk.moving)
                 for entry in walk:
                     walked.is_empty = not entry.key and stat.S_ISDIR(entry.mode)
                     writer.add(entry)
@@ -86,8 +91,6 @@ class Scan:
                     walked.bytes += OVERHEAD + len(entry.key) + (0 if entry.first else entry.size)
                     walked.owners.add(entry.uid)
                     walked.groups.add(entry.gid)
-                    if entry.ctime >= self._instant:
-                        walked.moving.add(tree.at(entry.path))
                 writer.finish()
         except OSError as error:
             raise SourceError(

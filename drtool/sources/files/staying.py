@@ -5,24 +5,30 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from drtool.sources.files.patterns import Excluded
-from drtool.sources.files.walking import Names
+from drtool.sources.files.walking import Names, shown
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _MOUNT_POINT = 4
 
 
-def carry(replaced: Path, path: Path, excluded: Excluded) -> Names:
-    """Move what is left out of backups from the tree that was `replaced` into the one at `path`.
+def left_out(tree: Path, excluded: Excluded | None) -> list[bytes]:
+    """The outermost names in a tree that are left out of backups."""
+    if excluded is None or tree.is_symlink() or not tree.is_dir():
+        return []
+    return list(_left_out(os.fsencode(tree), b"", excluded))
 
-    Returns what cannot be moved, because something else bears its name there.
-    """
-    stuck = Names()
-    for inside in list(_left_out(os.fsencode(replaced), b"", excluded)):
+
+def carry(names: Iterable[bytes], replaced: Path, path: Path, stuck: Names) -> None:
+    """Move these from the tree that was `replaced` into the one at `path`. What cannot be moved, because something else
+    bears its name there, is `stuck`; what was deleted since is let go."""
+    for inside in names:
         source, place = (os.path.join(os.fsencode(root), inside) for root in (replaced, path))  # noqa: PTH118 - bytes
+        if not os.path.lexists(source):
+            continue
         if os.path.lexists(place) or not _make_parents(replaced, path, os.path.dirname(inside)):  # noqa: PTH120
             stuck.add(inside)
         else:
@@ -30,22 +36,20 @@ def carry(replaced: Path, path: Path, excluded: Excluded) -> Names:
             times = os.stat(parent)  # noqa: PTH116
             os.rename(source, place)  # noqa: PTH104
             os.utime(parent, ns=(times.st_atime_ns, times.st_mtime_ns))
-    return stuck
 
 
-def mounted_below(path: Path) -> list[str]:
-    """Where other file systems are mounted inside, as far as the system tells: what they hold can neither be moved nor
-    deleted with the tree."""
+def mounted_at_or_below(path: Path) -> list[str]:
+    """Where other file systems are mounted, there or inside, as far as the system tells: what they hold can neither be
+    moved nor deleted with the tree."""
     try:
         lines = _MOUNTS.read_bytes().splitlines()
     except OSError:
         return []
     points = {os.fsdecode(line.split()[_MOUNT_POINT].decode("unicode_escape").encode("latin-1")) for line in lines}
-    return sorted(point for point in points if path in Path(point).parents)
+    return sorted(shown(os.fsencode(point)) for point in points if path in (Path(point), *Path(point).parents))
 
 
 def _left_out(root: bytes, below: bytes, excluded: Excluded) -> Iterator[bytes]:
-    """The outermost names that are left out."""
     with os.scandir(os.path.join(root, below)) as entries:  # noqa: PTH118
         found = [(os.path.join(below, each.name), each.is_dir(follow_symlinks=False)) for each in entries]  # noqa: PTH118
     for inside, is_directory in found:

@@ -4,17 +4,19 @@ name when it is complete. So what stands under its name is never half of it."""
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 from drtool.errors import AuthenticationError, SourceError, TargetNotEmptyError
 from drtool.sources.base import Inspection, Loaded, Proof, RestoreItem, RestorePlan
+from drtool.sources.files.attributes import bequeath_nothing
 from drtool.sources.files.definitions import Definition, group_name, user_name
 from drtool.sources.files.memory import Memory
 from drtool.sources.files.naming import place_of, refuse_overlaps
@@ -22,9 +24,9 @@ from drtool.sources.files.patterns import Excluded
 from drtool.sources.files.placing import Place
 from drtool.sources.files.reading import Moves
 from drtool.sources.files.records import decode, split
-from drtool.sources.files.staying import carry, mounted_below
+from drtool.sources.files.staying import carry, left_out, mounted_at_or_below
 from drtool.sources.files.view import FilesView
-from drtool.sources.files.walking import Tree
+from drtool.sources.files.walking import Names, Tree, shown
 from drtool.sources.plain import PlainTarget
 
 _MARKER = "marker"
@@ -41,18 +43,20 @@ class FilesTarget(PlainTarget):
     def __init__(self, directory: Path | None, *, strict: bool = False, excluded: Excluded | None = None) -> None:
         self._directory, self._strict, self._excluded = directory, strict, excluded
         self._places: dict[str, Place] = {}
+        self._locks: list[int] = []
 
     def inspect(self, plan: RestorePlan) -> Inspection:
         """See ``Target.inspect``."""
         refuse_overlaps(item.name for item in plan.items)
-        occupied = [told for item in plan.items for told in self._occupied(item, plan.marker)]
-        lasting = [told for item in plan.items for told in self._lasting(item, plan.marker)]
+        occupied = [told for item in plan.items for told in self._occupied(item, plan)]
+        lasting = [told for item in plan.items for told in self._lasting(item, plan)]
         notes = [note for item in plan.items for note in _notes(item)]
         target = str(self._directory or "this host")
         return Inspection(target, tuple(occupied), tuple(dict.fromkeys(notes)), _HINT, tuple(lasting))
 
     def begin(self, plan: RestorePlan) -> None:
         """See ``Target.begin``."""
+        self._let_go()
         found = self.inspect(plan)
         occupied = found.lasting if plan.replace else found.occupied
         if occupied:
@@ -61,7 +65,7 @@ class FilesTarget(PlainTarget):
             site = self._site(item)
             with _named_errors(site.path):
                 site.path.parent.mkdir(parents=True, exist_ok=True)
-                site.begin(plan.marker)
+                self._locks.append(site.begin(plan.marker))
                 self._places[item.name] = self._place(item, site)
 
     def load(self, item: RestoreItem, chunks: Iterable[bytes]) -> Loaded:
@@ -104,6 +108,11 @@ class FilesTarget(PlainTarget):
         for place in self._places.values():
             place.close()
         self._places.clear()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        while self._locks:
+            os.close(self._locks.pop())
 
     def _site(self, item: RestoreItem) -> _Site:
         path = place_of(item.name, self._directory)
@@ -120,24 +129,24 @@ class FilesTarget(PlainTarget):
         strict = self._strict and item.stream.proof is Proof.IDENTICAL
         return Place(holder, os.fsencode(_TREE), str(site.path), strict=strict)
 
-    def _occupied(self, item: RestoreItem, marker: str) -> Iterator[str]:
+    def _occupied(self, item: RestoreItem, plan: RestorePlan) -> Iterator[str]:
         site = self._site(item)
         with _named_errors(site.path):
             if (found := site.content()) is not None:
                 yield f"{site.path}: {found}"
-        yield from self._lasting(item, marker)
+        yield from self._lasting(item, plan)
 
-    def _lasting(self, item: RestoreItem, marker: str) -> Iterator[str]:
+    def _lasting(self, item: RestoreItem, plan: RestorePlan) -> Iterator[str]:
         site = self._site(item)
         with _named_errors(site.path):
-            if site.is_of_another(marker):
-                first = f"move {site.replaced} back to its place, and " if os.path.lexists(site.replaced) else ""
+            if site.is_of_another(plan.marker) and not (plan.replace and site.is_abandoned()):
                 yield (
-                    f"{site.path}: another restore to it has not ended; if none is running, {first}remove"
+                    f"{site.path}: another restore to it has not ended; if none is running, {site.first()}remove"
                     f" {site.building}"
                 )
-            for point in mounted_below(site.path):
-                yield f"{site.path}: {point} is mounted inside"
+            for point in mounted_at_or_below(site.path):
+                is_itself = point == str(site.path)
+                yield f"{site.path} is a mount point" if is_itself else f"{site.path}: {point} is mounted inside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,16 +165,38 @@ class _Site:
         """Where what stood in its place is until the tree is complete."""
         return self.building / _REPLACED
 
-    def begin(self, marker: str) -> None:
-        """Make the directory. Of an earlier attempt what it replaced is kept, until the place is filled."""
+    def begin(self, marker: str) -> int:
+        """Make the directory. Of an earlier attempt what it replaced is kept, until the place is filled. Returns a
+        descriptor with the lock that tells that somebody is at it."""
         if os.path.lexists(self.replaced):
             if os.path.lexists(self.building / _TREE):
                 _remove(self.building / _TREE)
-            return
-        if os.path.lexists(self.building):
-            _remove(self.building)
-        self.building.mkdir(mode=0o700)
+        else:
+            if os.path.lexists(self.building):
+                _remove(self.building)
+            self.building.mkdir(mode=0o700)
+            bequeath_nothing(self.building)
         (self.building / _MARKER).write_text(marker, encoding="utf-8")
+        descriptor = os.open(self.building / _MARKER, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return descriptor
+
+    def is_abandoned(self) -> bool:
+        """Was what lies there begun by this account, and is nobody at it any more?"""
+        found = os.lstat(self.building)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            return False
+        try:
+            descriptor = os.open(self.building / _MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
 
     def content(self) -> str | None:
         """What is there, as words; None for nothing, and for an empty directory."""
@@ -192,31 +223,52 @@ class _Site:
         except FileNotFoundError:
             return any(self.building.iterdir())
 
+    def first(self) -> str:
+        """What somebody who clears up after a restore has to do before; nothing where nothing was replaced."""
+        if not os.path.lexists(self.replaced):
+            return ""
+        if self.content() is None:
+            return f"move {self.replaced} back to its place, and "
+        return f"keep what you need of {self.replaced}, which is what stood there before, and "
+
     def put_in_place(self, excluded: Excluded | None, *, replace: bool) -> Iterable[str]:
         """The tree is complete. Returns what had to be kept elsewhere, as sentences."""
         kept: list[str] = []
         if os.path.lexists(self.replaced) and os.path.lexists(self.path):
-            kept += self._clear(excluded)  # an earlier attempt was killed while it did
-        if replace and self.content() is not None:
+            kept += self._clear(
+                left_out(self.replaced, excluded), excluded
+            )  # an earlier attempt was killed while it did
+        # Looked for before anything moves, so that it is at its place again soon.
+        stays = left_out(self.replaced if os.path.lexists(self.replaced) else self.path, excluded)
+        if (found := self.content()) is not None:
+            if not replace:
+                raise TargetNotEmptyError(f"{self.path}: meanwhile there is {found}", hint=_HINT)
             self.path.rename(self.replaced)
         elif self.path.is_dir() and not self.path.is_symlink():
             self.path.rmdir()
-        (self.building / _TREE).rename(self.path)
+        try:
+            (self.building / _TREE).rename(self.path)
+        except OSError:
+            if os.path.lexists(self.replaced):
+                self.replaced.rename(self.path)
+            raise
         if os.path.lexists(self.replaced):
-            kept += self._clear(excluded)
+            kept += self._clear(stays, excluded)
         _remove(self.building)
         return kept
 
-    def _clear(self, excluded: Excluded | None) -> Iterator[str]:
-        """Delete what was replaced, but what no backup holds."""
-        if excluded is not None and self.replaced.is_dir() and not self.replaced.is_symlink():
-            stuck = carry(self.replaced, self.path, excluded)
-            if stuck.count:
-                place = _free(self.path.with_name(f"{self.path.name}.replaced"))
-                self.replaced.rename(place)
-                yield f"{stuck} is left out of backups, and the snapshot holds the like: it is kept in {place}"
-                return
-        _remove(self.replaced)
+    def _clear(self, stays: Collection[bytes], excluded: Excluded | None) -> Iterator[str]:
+        """Delete what was replaced, but for what stays."""
+        stuck = Names()
+        carry(stays, self.replaced, self.path, stuck)
+        came_since = set(left_out(self.replaced, excluded)).difference(stays)
+        carry(came_since, self.replaced, self.path, stuck)
+        if not stuck.count:
+            _remove(self.replaced)
+            return
+        place = _free(self.path.with_name(f"{self.path.name}.replaced"))
+        self.replaced.rename(place)
+        yield f"{stuck} is left out of backups, and the snapshot holds the like: it is kept in {place}"
 
 
 def _free(path: Path) -> Path:
@@ -255,17 +307,21 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
+def _named(error: OSError, path: Path) -> str:
+    return shown(os.fsencode(error.filename)) if isinstance(error.filename, str | bytes) else str(path)
+
+
 @contextlib.contextmanager
 def _named_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
         raise AuthenticationError(
-            f"{error.filename or path} may not be written by this account: {error.strerror}",
+            f"{_named(error, path)} may not be written by this account: {error.strerror}",
             hint="Run the restore as root, or restore to a directory of yours (--to DIR).",
         ) from error
     except OSError as error:
         raise SourceError(
-            f"{error.filename or path}: {error.strerror or error}",
+            f"{_named(error, path)}: {error.strerror or error}",
             hint="A mount point cannot be replaced: restore to a directory below it (--to DIR).",
         ) from error

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from drtool.errors import AuthenticationError, SourceError, UnreachableError
+from drtool.sources.files.changes import is_since
 from drtool.sources.files.entries import Entry, entry_of
 from drtool.sources.files.patterns import Excluded
 
@@ -49,20 +50,24 @@ class Tree:
 
 @dataclass(slots=True)
 class Walk:
-    """One walk of a tree. ``sockets`` are names that are left out: there is nothing in them to keep."""
+    """One walk of a tree. ``sockets`` are names that are left out: there is nothing in them to keep. ``moving`` are
+    those that changed between `instant` (ns since the epoch) and the walk: what was moved from a directory that was
+    still to be listed to one that had been is in neither."""
 
     tree: Tree
     stopped: Callable[[], bool] = bool
+    instant: int | None = None
     sockets: Names = field(default_factory=Names)
+    moving: Names = field(default_factory=Names)
     _firsts: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Entry]:
         found = _root(self.tree)
-        yield entry_of(b"", found)
+        yield self._seen(entry_of(b"", found))
         if not stat.S_ISDIR(found.st_mode):
             return
         device = found.st_dev
-        pending = [iter(self._listed(b"", b""))]
+        pending = [iter(self._listed(b"", b"", found))]
         while pending:
             for name, inside, each in pending[-1]:
                 path, key, is_directory = inside
@@ -70,15 +75,22 @@ class Walk:
                     self.sockets.add(self.tree.at(path))
                     continue
                 first = self._first(key, each) if each.st_nlink > 1 and not is_directory else b""
-                yield entry_of(key, each, first)
+                yield self._seen(entry_of(key, each, first))
                 if is_directory and not (self.tree.one_file_system and each.st_dev != device):
-                    pending.append(iter(self._listed(path, key)))
+                    pending.append(iter(self._listed(path, key, each)))
                     break
                 del name
             else:
                 pending.pop()
 
-    def _listed(self, path: bytes, key: bytes) -> list[tuple[bytes, tuple[bytes, bytes, bool], os.stat_result]]:
+    def _seen(self, entry: Entry) -> Entry:
+        if self.instant is not None and is_since(entry.ctime, self.instant):
+            self.moving.add(self.tree.at(entry.path))
+        return entry
+
+    def _listed(
+        self, path: bytes, key: bytes, was: os.stat_result
+    ) -> list[tuple[bytes, tuple[bytes, bytes, bool], os.stat_result]]:
         """What a directory holds, in order: names, paths with keys, and what lstat says."""
         if self.stopped():
             raise SourceError(f"reading {self.tree.name} was cancelled")
@@ -95,16 +107,17 @@ class Walk:
                     try:
                         found = each.stat(follow_symlinks=False)
                     except FileNotFoundError:
-                        continue  # it is gone since the directory was read; the directory's times tell
+                        continue  # it is gone since the directory was read
                     listed.append((each.name, (inside, key_below + each.name, stat.S_ISDIR(found.st_mode)), found))
-        except FileNotFoundError:
+            is_still = os.lstat(directory).st_ctime_ns == was.st_ctime_ns
+        except (FileNotFoundError, NotADirectoryError):
             if not path:
                 raise gone(self.tree) from None
-            return []  # likewise
-        except NotADirectoryError:
-            return []
+            listed, is_still = [], False
         except OSError as error:
             raise unreadable(directory, error) from error
+        if not is_still and self.instant is not None and not is_since(was.st_ctime_ns, self.instant):
+            self.moving.add(directory)
         listed.sort()
         return listed
 
@@ -116,11 +129,16 @@ class Walk:
 
 def _root(tree: Tree) -> os.stat_result:
     try:
-        return os.lstat(tree.root)
+        found = os.lstat(tree.root)
     except (FileNotFoundError, NotADirectoryError):
         raise gone(tree) from None
     except OSError as error:
         raise unreadable(tree.root, error) from error
+    if stat.S_ISSOCK(found.st_mode):
+        raise SourceError(
+            f"{tree.name} is a socket, of which nothing can be kept", hint="Leave it out of the configuration's paths."
+        )
+    return found
 
 
 def gone(tree: Tree) -> UnreachableError:

@@ -139,11 +139,17 @@ def _sizes_of(table: Path, place: str) -> dict[str, int]:
     if (table / place).is_file():
         return {place: (table / place).stat().st_size}
     sizes: dict[str, int] = {}
-    for parent, _, names in os.walk(table / place):
+    for parent, _, names in os.walk(table / place, onerror=_unless_absent):
         for name in names:
             path = Path(parent, name)
             sizes[path.relative_to(table).as_posix()] = path.stat().st_size
     return sizes
+
+
+def _unless_absent(error: OSError) -> None:
+    """What `os.walk` cannot list it would leave out."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _lost(name: str, directory: Path, version: int, error: OSError) -> SourceError:

@@ -23,6 +23,7 @@ from drtool.sources.lancedb.view import PART_BYTES, LanceView
 from drtool.sources.plain import PlainSource
 from drtool.sources.vectors.recall import lost_recall
 
+_EMPTY = "There are no tables in {}, so nothing is backed up. Is it the right directory, and its volume mounted?"
 _NAMESPACES = (
     "Tables that lie in namespaces are not backed up. Move what must be kept to the database's root, or back up the"
     " whole directory as files while nobody writes."
@@ -73,7 +74,8 @@ class LanceSource(PlainSource):
         """See ``Source.probe``. The version is that of the engine on this host."""
         found = table_names(self._database, self._selection.takes)
         missing = [name for name in self._selection.tables if not any(self.matches(each, name) for each in found)]
-        warnings = [f"The configuration names the table {name}, which does not exist." for name in missing]
+        warnings = [] if found else [_EMPTY.format(self._database)]
+        warnings += [f"The configuration names the table {name}, which does not exist." for name in missing]
         if has_namespaces(self._database):
             warnings.append(_NAMESPACES)
         return Probe(self.type, engine.installed(), "directory", "", Consistency.EXACT, tuple(warnings))

@@ -60,8 +60,20 @@ class Staging:
             to.rename(self.directory / f"{_REPLACED}{name}")
         self.table(name).rename(to)
 
+    def withdraw(self, name: str, at: Path) -> None:
+        """Take back the place that an interrupted attempt gave a table; what it replaced gets it again. Raises
+        ``OSError``."""
+        if self.published(name) and at.exists():
+            at.rename(self.table(name))
+        replaced = self.directory / f"{_REPLACED}{name}"
+        if (self.directory / _WHOLE).exists() and replaced.exists() and not at.exists():
+            replaced.rename(at)
+
     def end(self) -> None:
         """Remove it, with what was replaced. Raises ``OSError``."""
+        # What is left of an interrupted removal must not look like tables that are still to be taken back.
+        (self.directory / _WHOLE).unlink()
+        (self.directory / _NOTE).unlink()
         shutil.rmtree(self.directory)
 
 

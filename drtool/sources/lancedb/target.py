@@ -52,13 +52,13 @@ class LanceTarget(PlainTarget):
 
     def begin(self, plan: RestorePlan) -> None:
         """See ``Target.begin``."""
-        for sentence in self._no_tables(plan) if plan.replace else self._in_the_way(plan):
-            raise TargetNotEmptyError(f"{self._database} is not empty: {sentence}", hint=_RENAME)
+        self._require_room(plan)
         self._staging = Staging.of(self._database, plan.marker)
         with self._explained("writing"):
             for item in plan.items:
-                if self._staging.published(item.name) and self._place(item.name).exists():
-                    self._place(item.name).rename(self._staging.table(item.name))
+                self._staging.withdraw(item.name, self._place(item.name))
+        self._require_room(plan)
+        with self._explained("writing"):
             self._staging.begin(plan.marker, [item.name for item in plan.items])
 
     def load(self, item: RestoreItem, chunks: Iterable[bytes]) -> Loaded:
@@ -94,6 +94,10 @@ class LanceTarget(PlainTarget):
 
     def _place(self, name: str) -> Path:
         return self._database / f"{name}{SUFFIX}"
+
+    def _require_room(self, plan: RestorePlan) -> None:
+        for sentence in self._no_tables(plan) if plan.replace else self._in_the_way(plan):
+            raise TargetNotEmptyError(f"{self._database} is not empty: {sentence}", hint=_RENAME)
 
     def _in_the_way(self, plan: RestorePlan) -> Iterator[str]:
         with self._explained("looking for tables"):

@@ -12,6 +12,7 @@ from drtool.sources.base import MISSING, StreamInfo
 from drtool.sources.lancedb import engine
 from drtool.sources.lancedb.files import SUFFIX
 from drtool.sources.lancedb.writing import write
+from drtool.sources.throwaway import throwaway, writing_in
 
 _NAME = "table"
 
@@ -19,10 +20,11 @@ _NAME = "table"
 def values(stream: StreamInfo, chunks: Iterable[bytes], path: str) -> Iterator[Any]:
     """See ``Source.values``: of every row. The files lie in a temporary directory meanwhile."""
     column, *steps = path.split(".")
-    with tempfile.TemporaryDirectory(prefix="drtool-lancedb-") as directory:
-        written = write(Path(directory, f"{_NAME}{SUFFIX}"), chunks)
+    with throwaway(Path(tempfile.gettempdir()), "drtool-lancedb-") as directory:
+        with writing_in(directory):
+            written = write(directory / f"{_NAME}{SUFFIX}", chunks)
         with engine.translated(f"reading table {stream.name}"):
-            table = engine.open_table(Path(directory), _NAME)
+            table = engine.open_table(directory, _NAME)
             if column not in table.schema.names:
                 raise UsageError(
                     f"{stream.name} has no column {column}", hint=f"It has: {', '.join(table.schema.names)}"

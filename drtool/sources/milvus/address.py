@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+#: The database that every Milvus has.
+DEFAULT_DATABASE = "default"
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -12,7 +15,7 @@ class Address:
 
     uri: str
     token: str = field(default="", repr=False)
-    database: str = "default"
+    database: str = DEFAULT_DATABASE
 
     @property
     def path(self) -> Path | None:
@@ -22,4 +25,6 @@ class Address:
     @property
     def shown(self) -> str:
         """For people: `uri` never holds a password."""
-        return self.uri if self.path is not None or self.database == "default" else f"{self.uri}/{self.database}"
+        if self.database == DEFAULT_DATABASE:
+            return self.uri
+        return f"{self.uri}/{self.database}" if self.path is None else f"{self.uri} (database {self.database})"

@@ -19,11 +19,14 @@ from typing import Any
 
 from drtool.errors import AuthenticationError, InstantMovedError, SourceError, UnreachableError
 from drtool.sources.extras import require
-from drtool.sources.milvus.address import Address
+from drtool.sources.milvus.address import DEFAULT_DATABASE, Address
 
 EXTRA = "milvus"
 _CONNECT_SECONDS = 10.0
 _LOCK = "LOCK"
+#: What lies in a directory that Milvus Lite has opened before: it makes one of whatever it is given.
+_OF_LITE = (_LOCK, "collections")
+_WRONG_PATH = "Set uri to the path that the application gives to MilvusClient."
 #: Milvus' code for a collection that is not there (merr.go of milvus-io/milvus).
 _NO_COLLECTION = 100
 _NOT_LOADED = 101
@@ -53,18 +56,15 @@ def translated(address: Address, doing: str) -> Iterator[None]:
 
 
 class Connection:
-    """A client, closed once."""
+    """A client, closed once. With `create`, what is not there of a Milvus Lite database is made."""
 
     def __init__(self, address: Address, *, create: bool = False) -> None:
         self.address = address
         self._closed = False
-        path = address.path
-        if path is not None and not create and not path.exists():
-            raise UnreachableError(
-                f"{path} does not exist", hint="Set uri to the path that the application gives to MilvusClient."
-            )
+        if address.path is not None and not create:
+            _require_database(address.path)
         _be_quiet()
-        self.client = _open(address)
+        self.client = _open(address, create=create)
 
     def close(self) -> None:
         """Safe to call twice."""
@@ -82,7 +82,26 @@ def version_of(connection: Connection) -> str:
     return told.removeprefix("milvus_lite-").removeprefix("v")
 
 
-def _open(address: Address) -> Any:
+def other_databases(connection: Connection) -> list[str]:
+    """The databases of a Milvus Lite that the connection does not see; the one that is always there, where it holds
+    something."""
+    address, client = connection.address, connection.client
+    with translated(address, "listing databases"):
+        found = set(client.list_databases()) - {address.database}
+        if DEFAULT_DATABASE in found:
+            with contextlib.closing(type(client)(uri=str(address.path), timeout=_CONNECT_SECONDS)) as other:
+                found -= set() if other.list_collections() else {DEFAULT_DATABASE}
+    return sorted(found)
+
+
+def _require_database(path: Path) -> None:
+    if not path.exists():
+        raise UnreachableError(f"{path} does not exist", hint=_WRONG_PATH)
+    if path.is_dir() and not any((path / name).exists() for name in _OF_LITE):
+        raise UnreachableError(f"{path} holds no Milvus Lite database", hint=f"{_WRONG_PATH} Is its volume mounted?")
+
+
+def _open(address: Address, *, create: bool) -> Any:
     pymilvus = require("pymilvus", EXTRA)
     path = address.path
     if path is None:
@@ -98,7 +117,29 @@ def _open(address: Address) -> Any:
         except pymilvus.exceptions.MilvusException as error:
             raise _cannot_open(path) from error
         _users[path] = _users.get(path, 1 if foreign else 0) + 1
+    if address.database == DEFAULT_DATABASE:
         return client
+    try:
+        return _in_database(client, address, create=create)
+    except BaseException:
+        _leave(path)
+        raise
+    finally:
+        client.close()
+
+
+def _in_database(client: Any, address: Address, *, create: bool) -> Any:
+    """Another client, of Milvus Lite, that sees the database of `address`."""
+    with translated(address, "opening the database"):
+        there = client.list_databases()
+        if address.database not in there:
+            if not create:
+                raise UnreachableError(
+                    f"{address.uri} has no database {address.database}",
+                    hint=f"Set db_name to one of: {', '.join(sorted(there))}",
+                )
+            client.create_database(address.database)
+        return type(client)(uri=str(address.path), db_name=address.database, timeout=_CONNECT_SECONDS)
 
 
 def _leave(path: Path) -> None:

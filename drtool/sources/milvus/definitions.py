@@ -19,6 +19,8 @@ SCALARS = frozenset(
     {"BOOL", "INT8", "INT16", "INT32", "INT64", "FLOAT", "DOUBLE", "VARCHAR", "TEXT", "ARRAY", JSON_FIELD}
     | {"GEOMETRY", "TIMESTAMPTZ"}
 )
+#: Of what an array may not be: of records with fields of their own.
+_STRUCT = "STRUCT"
 #: What an index's description says of its progress, not of the index.
 _PROGRESS = {"total_rows", "indexed_rows", "pending_index_rows", "state", "min_index_version", "max_index_version"}
 _OF_INDEX = {"index_type", "metric_type", "field_name", "index_name"}
@@ -143,9 +145,10 @@ def _field(told: Mapping[str, Any], collection: str) -> dict[str, Any]:
         field["element_type"] = getattr(told["element_type"], "name", told["element_type"])
     if "default_value" in told:
         field["default_value"] = _plain(told["default_value"])
-    if field["type"] not in VECTORS | SCALARS:
+    if field["type"] not in VECTORS | SCALARS or field.get("element_type") == _STRUCT:
+        kind = f"{field['type']} of {_STRUCT}" if field["type"] in SCALARS else field["type"]
         raise SourceError(
-            f"collection {collection} cannot be backed up: its field {told['name']} is of type {field['type']}",
+            f"collection {collection} cannot be backed up: its field {told['name']} is of type {kind}",
             hint="Leave it out with exclude.",
         )
     return field

@@ -13,8 +13,14 @@ from drtool.errors import SourceError
 from drtool.sources.milvus.definitions import DENSE, JSON_FIELD, PACKED, SPARSE, VECTORS, Definition
 from drtool.sources.vectors.joining import Item
 
-#: The field of an item that holds its partition, where somebody chose it. Milvus allows no ``$`` in names.
+_MARK = "$"
+#: The field of an item that holds its partition, where somebody chose it.
 PARTITION = "$partition"
+
+
+def kept_name(name: str) -> str:
+    """What a record calls a field: dynamic ones may have names that records have for other things."""
+    return f"{_MARK}{name}" if name == "_id" or name.startswith(_MARK) else name
 
 
 class Rows:
@@ -31,7 +37,9 @@ class Rows:
     def item(self, row: Mapping[str, Any], partition: str | None) -> Item:
         """What is kept of a row. ``SourceError`` for a value that cannot be."""
         fields = {
-            name: list(value) if hasattr(value, "__iter__") and not isinstance(value, str | bytes | dict) else value
+            kept_name(name): list(value)
+            if hasattr(value, "__iter__") and not isinstance(value, str | bytes | dict)
+            else value
             for name, value in row.items()
             if name != self.primary and name not in self._vectors and name not in self._computed
         }
@@ -42,7 +50,9 @@ class Rows:
 
     def row(self, item: Item) -> dict[str, Any]:
         """The row to insert, without its partition."""
-        row: dict[str, Any] = {name: value for name, value in item.fields.items() if name != PARTITION}
+        row: dict[str, Any] = {
+            name.removeprefix(_MARK): value for name, value in item.fields.items() if name != PARTITION
+        }
         for name in self._json & row.keys():
             row[name] = None if row[name] is None else json.dumps(row[name])  # text would be taken for JSON itself
         row[self.primary] = item.id

@@ -11,9 +11,10 @@ from drtool.errors import UsageError
 from drtool.sources.base import MISSING, Consistency, Exporter, ExportPlace, Probe, Sandbox, StreamInfo
 from drtool.sources.cutting import Record
 from drtool.sources.milvus.address import Address
-from drtool.sources.milvus.connection import Connection, version_of
+from drtool.sources.milvus.connection import Connection, other_databases, version_of
 from drtool.sources.milvus.definitions import DENSE, SPARSE, VECTORS, Definition, differences
 from drtool.sources.milvus.freezing import Selection, freeze, names
+from drtool.sources.milvus.rows import kept_name
 from drtool.sources.milvus.sandbox import sandbox, sandbox_program
 from drtool.sources.milvus.target import MilvusTarget
 from drtool.sources.milvus.view import MilvusView
@@ -85,11 +86,17 @@ class MilvusSource(PlainSource):
         with closing(Connection(self._address)) as connection:
             version = version_of(connection)
             found = names(connection, self._selection.takes)
-        warnings = [
+            others = [] if self._address.path is None else other_databases(connection)
+        warnings = [] if found else [f"There are no collections in {self._address.shown}, so nothing is backed up."]
+        warnings += [
             f"The configuration names the collection {name}, which does not exist."
             for name in self._selection.collections
             if not any(self.matches(each, name) for each in found)
         ]
+        if others:
+            warnings.append(
+                f"The Milvus Lite has more databases, which this source leaves out: {', '.join(others)} (db_name)."
+            )
         topology = "server" if self._address.path is None else "lite"
         if topology == "server":
             warnings.insert(0, _FUZZY)
@@ -134,7 +141,9 @@ class MilvusSource(PlainSource):
         if stream.beside:
             raise UsageError(f"{stream.name} holds vectors, and relations are about fields of {stream.beside}")
         primary = Definition.decode(stream.definition).primary["name"]
-        return vector_records.values(chunks, "_id" if path == primary else path, MISSING)
+        first, dot, below = path.partition(".")
+        wanted = "_id" if path == primary else f"{kept_name(first)}{dot}{below}"
+        return vector_records.values(chunks, wanted, MISSING)
 
     @staticmethod
     def records(chunk: bytes) -> Iterator[Record]:

@@ -24,6 +24,8 @@ from drtool.sources.vectors.records import VECTORS
 
 KIND = "milvus-collection"
 VECTORS_KIND = "milvus-vectors"
+#: Of how many characters names are whose recall a point holds: a manifest, which holds it, is limited.
+_NAME_CHARACTERS = 4096
 
 
 class MilvusView(PlainView):
@@ -82,8 +84,9 @@ class MilvusView(PlainView):
         warnings = []
         for name, collection in self._collections.items():
             copied = self._copied(name)
-            measured = recalls(self._connection, collection, copied)
-            figures |= {f"{name}{key.removeprefix(collection.name)}": value for key, value in measured.items()}
+            if sum(map(len, figures)) + len(name) <= _NAME_CHARACTERS:
+                measured = recalls(self._connection, collection, copied)
+                figures |= {f"{name}{key.removeprefix(collection.name)}": value for key, value in measured.items()}
             if copied.unequal:
                 warnings.append(f"{name}: rows that have one id in common are kept once, {copied.records:,} in all.")
         self._recall = figures

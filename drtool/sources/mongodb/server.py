@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,10 +16,10 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from drtool.errors import SourceError
+from drtool.sources.supervising import free_port, supervised
 
 _PORT_ATTEMPTS = 5
 _START_SECONDS = 90.0
-_END_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 
 
@@ -76,17 +74,8 @@ def running(mongod: Path, options: ServerOptions, parent: Path | None = None) ->
 @contextlib.contextmanager
 def _started(mongod: Path, options: ServerOptions, parent: Path | None) -> Iterator[Server]:
     directory = Path(tempfile.mkdtemp(prefix="drtool-mongod-", dir=parent))
-    port = _free_port()
-    supervisor = subprocess.Popen(
-        [
-            *(sys.executable, "-I", "-S", str(Path(__file__).with_name("supervisor.py")), str(directory)),
-            *_command(mongod, options, directory, port),
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,  # a Ctrl-C in the terminal is ours to handle
-    )
-    try:
+    port = free_port()
+    with supervised(directory, _command(mongod, options, directory, port)) as supervisor:
         _wait_until_listening(supervisor, directory)
         uri = f"mongodb://127.0.0.1:{port}/?directConnection=true"
         if options.replica_set is not None:
@@ -94,21 +83,6 @@ def _started(mongod: Path, options: ServerOptions, parent: Path | None) -> Itera
             config = {"_id": options.replica_set, "members": [member]}
             _initiate(uri, {**config, "writeConcernMajorityJournalDefault": not options.spares_journal})
         yield Server(uri, port, int(directory.joinpath("pid").read_text(encoding="ascii")), directory)
-    finally:
-        assert supervisor.stdin is not None
-        supervisor.stdin.close()
-        try:
-            supervisor.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            supervisor.kill()  # and mongod with it
-            supervisor.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _command(mongod: Path, options: ServerOptions, directory: Path, port: int) -> list[str]:

@@ -42,7 +42,7 @@ _SETTINGS = {
 }
 _UNREACHABLE = "Is the server up, and the address right? Connections may be limited by a firewall or pg_hba.conf."
 _CREDENTIALS = "Check user and password in the source's uri, and the server's pg_hba.conf."
-_PRIVILEGE = "drtool doctor says what the account lacks, drtool doctor --print-roles backup which grants give it."
+PRIVILEGE = "drtool doctor says what the account lacks, drtool doctor --print-roles backup which grants give it."
 
 
 def connect(uri: str, database: str | None = None) -> Session:
@@ -77,13 +77,38 @@ def parameters(uri: str, database: str | None = None) -> dict[str, Any]:
     return options
 
 
+def codec(session: Session) -> str:
+    """Python's name of the encoding that a session's text is in."""
+    found = session.info.parameter_status("client_encoding")
+    return "utf-8" if found == "SQL_ASCII" else session.info.encoding
+
+
+def encoded(session: Session, statement: str) -> bytes:
+    """A statement in the encoding of a session's text."""
+    return statement.encode(codec(session), "surrogateescape")
+
+
 def _set_up(session: Session) -> None:
     encoding = "UTF8" if session.info.parameter_status("server_encoding") != "SQL_ASCII" else "SQL_ASCII"
+    if encoding == "SQL_ASCII":
+        _take_text_as_it_is(session)
     session.execute(
         "SELECT set_config(name, wanted.value, false) FROM unnest(%s::text[], %s::text[]) AS wanted(option, value)"
         " JOIN pg_catalog.pg_settings ON name = option",
         [[*_SETTINGS, "client_encoding"], [*_SETTINGS.values(), encoding]],
     )
+
+
+def _take_text_as_it_is(session: Session) -> None:
+    """Where the server knows no encoding, psycopg gives bytes for text: UTF-8 it is, and what is not stays."""
+    psycopg = require("psycopg", "postgres")
+
+    class AsItIs(psycopg.adapt.Loader):  # type: ignore[misc, name-defined]
+        def load(self, data: bytes | bytearray | memoryview) -> str:
+            return bytes(data).decode("utf-8", "surrogateescape")
+
+    for name in ("text", "name", "varchar", "bpchar", "char"):
+        session.adapters.register_loader(name if name != "char" else '"char"', AsItIs)
 
 
 def major(session: Session) -> int:
@@ -114,7 +139,7 @@ def _as_ours(error: Error, uri: str, doing: str) -> Exception:
     if state.startswith("28") or (not state and "password" in text):
         return AuthenticationError(about, hint=_CREDENTIALS)
     if state == "42501":
-        return AuthenticationError(about, hint=_PRIVILEGE)
+        return AuthenticationError(about, hint=PRIVILEGE)
     if state in ("53100", "53200"):
         return (
             StorageFullError(about, hint="Make room on the server, then run again.")

@@ -19,6 +19,7 @@ from drtool.errors import InterruptedRunError
 from drtool.sources.cutting import MAX_BYTES, MIN_BYTES, Chunk, CutRule, Cutter, Record
 from drtool.sources.extras import require
 from drtool.sources.postgres import records
+from drtool.sources.postgres.connection import encoded
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
@@ -47,7 +48,7 @@ def copy_out(session: Session, query: str, *, text: bool, cancelled: threading.E
             _stop_if(cancelled, session)
         connection.consume_input()
 
-    connection.send_query(query.encode(session.info.encoding))
+    connection.send_query(encoded(session, query))
     _expect_copy(session, wait)
     batch: Batch = []
     size, first, get = 0, not text, connection.get_copy_data

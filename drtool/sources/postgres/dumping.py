@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drtool.errors import AuthenticationError, InstantMovedError, SourceError
-from drtool.sources.postgres.connection import parameters
+from drtool.sources.postgres.connection import PRIVILEGE, parameters
 from drtool.sources.postgres.uri import redacted, shown
 
-_OPTIONS = ("--no-blobs", "--no-tablespaces", "--no-subscriptions", "--no-password", "--no-sync")
+_OPTIONS = (
+    *("--no-blobs", "--no-tablespaces", "--no-subscriptions", "--no-password", "--no-sync"),
+    "--lock-wait-timeout=60s",
+)
 #: What the server says to functions that look at the catalogue as it is and not as it was, when a view was dropped.
 _DROPPED = ("could not open relation", "cache lookup failed", "does not exist")
 _ENTRY = re.compile(r"^--\n-- Name: (.*); Type: (.*); Schema: (.*); Owner: (.*)\n--\n", re.MULTILINE)
-_END = re.compile(r"^--\n-- PostgreSQL database dump complete\n--\n.*\Z", re.MULTILINE | re.DOTALL)
+_END = "--\n-- PostgreSQL database dump complete\n--\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,8 @@ def dump_definitions(pg_dump: Path, uri: str, database: str, snapshot: str, enco
 
 def entries(sql: str) -> Iterator[Entry]:
     """The entries of pg_dump's SQL, in order, without what it says about itself."""
-    sql = _END.sub("", sql)
+    whole, complete, _ = sql.rpartition(_END)  # the last one: a function may hold the words, too
+    sql = whole if complete else sql
     found = list(_ENTRY.finditer(sql))
     for number, match in enumerate(found):
         end = found[number + 1].start() if number + 1 < len(found) else len(sql)
@@ -73,17 +77,22 @@ def _run(command: list[str], environment: Mapping[str, str], uri: str, database:
         about = f"{shown(uri)}: pg_dump could not read the definitions of {database}: {said}"
         if any(sign in said for sign in _DROPPED):
             raise InstantMovedError(about)
-        raise AuthenticationError(about) if "permission denied" in said else SourceError(about)
+        if "permission denied" in said or "may lack SELECT" in said:
+            raise AuthenticationError(about, hint=PRIVILEGE)
+        locked = "Run again when the statement that holds a table exclusively has ended." if "lock" in said else ""
+        raise SourceError(about, hint=locked)
     return done.stdout.decode("utf-8", "surrogateescape")
 
 
 @contextmanager
 def _service(uri: str, database: str) -> Iterator[Mapping[str, str]]:
-    """An environment in which ``service=drtool`` is this database: no secret is in the arguments of a process."""
+    """An environment in which ``service=drtool`` is this database: no secret is in the arguments of a process, and no
+    password is left on a disk by one that was killed."""
     options = {key: str(value) for key, value in parameters(uri, database).items()}
+    secret = {"PGPASSWORD": options.pop("password")} if "password" in options else {}
     with tempfile.TemporaryDirectory(prefix="drtool-pg-") as directory:
         path = Path(directory) / "service.conf"
         path.touch(mode=0o600)
         lines = [f"{key}={value}\n" for key, value in options.items() if key not in ("service", "servicefile")]
         path.write_text("[drtool]\n" + "".join(lines), encoding="utf-8")
-        yield {**os.environ, "PGSERVICEFILE": str(path), "LC_ALL": "C"}
+        yield {**os.environ, **secret, "PGSERVICEFILE": str(path), "LC_ALL": "C"}

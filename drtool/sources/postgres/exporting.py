@@ -13,11 +13,12 @@ from drtool.sources.plain import PlainExporter
 from drtool.sources.postgres import creating, definitions, large_objects, names, records, roles, sequences
 from drtool.sources.postgres.definitions import DatabaseDefinition, TableDefinition
 from drtool.sources.postgres.names import literal, quoted
+from drtool.sources.postgres.values import encoding_of
 
 _PGCOPY = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _PGCOPY_END = b"\xff\xff"
 _SETTINGS = """\
-SET client_encoding = 'UTF8';
+SET client_encoding = '{encoding}';
 SET standard_conforming_strings = on;
 SET check_function_bodies = off;
 SET client_min_messages = warning;
@@ -48,6 +49,7 @@ class SqlExporter(PlainExporter):
         self._items = tuple(items)
         for number, item in enumerate(items):
             database = names.split(item.stream.name)[0]
+            _refuse_line_ends(item)
             if database and database not in self._databases:
                 raise ExportError(f"{item.stream.name} cannot be exported without the definitions of its database")
             if item.stream.has_records:
@@ -90,11 +92,16 @@ class SqlExporter(PlainExporter):
         create = literal(creating.create_statement(database, definition))
         there = f"SELECT FROM pg_catalog.pg_database WHERE datname = {literal(database)}"
         yield f"SELECT {create} WHERE NOT EXISTS ({there}) \\gexec\n"
-        yield f"\\connect {quoted(database)}\n{_SETTINGS}{definition.pre}"
+        settings = _SETTINGS.format(
+            encoding="SQL_ASCII" if definition.properties["encoding"] == "SQL_ASCII" else "UTF8"
+        )
+        escaped = database.replace("\\", "\\\\").replace("'", "\\'")
+        there = quoted(f"dbname='{escaped}'")
+        yield f"\\connect -reuse-previous=on {there}\n{settings}{definition.pre}"
         for item in self._items:
             if names.split(item.stream.name)[0] == database and item.stream.name in self._files:
                 yield from self._of_stream(item)
-        yield _SETTINGS + definition.post
+        yield settings + definition.post
         for statement in creating.last_statements(database, definition):
             yield statement + ";\n"
 
@@ -108,8 +115,14 @@ class SqlExporter(PlainExporter):
         listed = ", ".join(quoted(column) for column, _, _ in definition.columns)
         columns = f" ({listed})" if listed else ""
         form = "text" if definition.text else "binary"
-        encoding = literal(definition.encoding)
-        yield f"\\copy {table}{columns} FROM '{file}' WITH (FORMAT {form}, ENCODING {encoding})\n"
+        line = f"\\copy {table}{columns} FROM '{file}' WITH (FORMAT {form})\n"
+        if definition.encoding in ("UTF8", "SQL_ASCII"):
+            yield line
+            return
+        # the binary form knows no encoding of its own, so the session takes that of the file, names and all
+        yield f"SET client_encoding = {literal(definition.encoding)};\n"
+        yield line.encode(encoding_of(definition.encoding)).decode("utf-8", "surrogateescape")
+        yield "SET client_encoding = 'UTF8';\n"
 
 
 class _Counted:
@@ -133,6 +146,19 @@ def _write_rows(file: IO[bytes], definition: TableDefinition, chunks: Iterable[b
         file.write(row)
     if not definition.text:
         file.write(_PGCOPY_END)
+
+
+def _refuse_line_ends(item: ExportItem) -> None:
+    """psql's own commands end with their line: what follows in a name would be another command."""
+    found = [item.stream.name]
+    if item.stream.kind == definitions.TABLE:
+        found += [column for column, _, _ in TableDefinition.decode(item.stream.definition).columns]
+    for name in found:
+        if "\n" in name or "\r" in name:
+            raise ExportError(
+                f"{item.stream.name!r} cannot be exported: psql takes no name with a line end ({name!r})",
+                hint="Leave it out with --only, or restore the snapshot instead.",
+            )
 
 
 def _safe(name: str) -> str:

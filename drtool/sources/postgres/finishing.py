@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from drtool.sources.postgres.connection import Session
 
 _AT_ONCE = 2
+_IN_ONE_TRANSACTION = 100
 _ATTEMPTS = 5
 _DEADLOCK = "40P01"
 _IDENTIFIER = r'(?:"(?:[^"]|"")+"|[^\s".(]+)'
@@ -73,6 +74,14 @@ def _run_one(uri: str, session: Session, database: str, entry: Entry) -> None:
                 f"{database}: {shown} cannot be made: {error.message}",
                 hint=error.hint or "The rows are there; what is missing is named.",
             ) from error
+
+
+def execute_entries(session: Session, sql: str) -> None:
+    """pg_dump's SQL, in transactions of a few entries: the locks of thousands of tables fit into none. Raises psycopg's
+    errors."""
+    several = [entry.sql for entry in entries(sql)]
+    for start in range(0, len(several), _IN_ONE_TRANSACTION):
+        execute_all(session, "".join(several[start : start + _IN_ONE_TRANSACTION]))
 
 
 def execute_all(session: Session, sql: str) -> None:

@@ -8,15 +8,17 @@ other, again and again, until they agree.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from drtool.errors import InstantMovedError, SourceError
+from drtool.sources.extras import require
 from drtool.sources.postgres import catalogue, names
 from drtool.sources.postgres.catalogue import Relation
 from drtool.sources.postgres.connection import connect, translated
+from drtool.sources.postgres.uri import shown
 
 if TYPE_CHECKING:
     from drtool.sources.postgres.connection import Session
@@ -72,7 +74,8 @@ def freeze(uri: str, databases: Sequence[str], selection: names.Selection) -> Fr
             fixed = _fix(sessions)
         found = []
         for database, session, (snapshot, _, at) in zip(databases, sessions, fixed, strict=True):
-            with translated(uri, f"listing what {database} holds"):
+            with _waiting(uri, database), translated(uri, f"listing what {database} holds"):
+                session.execute(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")  # the sizes of tables wait, too
                 relations = catalogue.list_relations(session)
             _lock(uri, database, session, relations, selection)
             with translated(uri, f"reading sequences of {database}"):
@@ -119,34 +122,44 @@ def _lock(uri: str, database: str, session: Session, relations: Sequence[Relatio
     a table that was truncated looks empty to every snapshot."""
     tables = [each for each in relations if each.kind == "r"]
     wanted = [each for each in tables if selection.takes(names.name(database, each.schema, each.name))]
-    psycopg_error = _undefined_table()
+    errors = require("psycopg", "postgres").errors
     for start in range(0, len(wanted), _AT_ONCE):
         some = wanted[start : start + _AT_ONCE]
         listed = ", ".join(f"ONLY {names.quoted(each.schema)}.{names.quoted(each.name)}" for each in some)
         try:
-            with translated(uri, f"holding the tables of {database}"):
-                session.execute(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
+            with _waiting(uri, database), translated(uri, f"holding the tables of {database}"):
                 session.execute(f"LOCK TABLE {listed} IN ACCESS SHARE MODE".encode())
         except SourceError as error:
-            if isinstance(error.__cause__, psycopg_error):
+            if isinstance(error.__cause__, errors.UndefinedTable):
                 raise InstantMovedError(f"{database}: a table was dropped just then: {error.message}") from error
             raise
     with translated(uri, f"holding the tables of {database}"):
-        now: dict[int, int] = dict(
-            session.execute(
-                "SELECT oid, pg_relation_filenode(oid) FROM unnest(%s::oid[]) AS oid", [[each.oid for each in wanted]]
-            ).fetchall()
-        )
-    for each in wanted:
-        if now[each.oid] != each.filenode:
-            name = names.name(database, each.schema, each.name)
+        now = session.execute(
+            "SELECT to_regclass(place)::oid, pg_relation_filenode(to_regclass(place)) FROM unnest(%s::text[])"
+            " WITH ORDINALITY AS wanted(place, number) ORDER BY number",
+            [[f"{names.quoted(each.schema)}.{names.quoted(each.name)}" for each in wanted]],
+        ).fetchall()
+    for each, (oid, filenode) in zip(wanted, now, strict=True):
+        name = names.name(database, each.schema, each.name)
+        if oid != each.oid:
+            raise InstantMovedError(f"{name}: another table got its name just then")
+        if filenode != each.filenode:
             raise InstantMovedError(f"{name}: it was truncated or rewritten just then")
 
 
-def _undefined_table() -> type[Exception]:
-    from psycopg.errors import UndefinedTable
-
-    return UndefinedTable
+@contextlib.contextmanager
+def _waiting(uri: str, database: str) -> Iterator[None]:
+    """Says what it is that somebody else held for too long."""
+    errors = require("psycopg", "postgres").errors
+    try:
+        yield
+    except SourceError as error:
+        if not isinstance(error.__cause__, errors.LockNotAvailable):
+            raise
+        raise SourceError(
+            f"{shown(uri)}: another session held a table of {database} exclusively for {_LOCK_SECONDS} s",
+            hint="Run again when ALTER TABLE, VACUUM FULL or the like has ended (see pg_stat_activity).",
+        ) from error
 
 
 def _sequences(session: Session, relations: Sequence[Relation]) -> list[tuple[str, str, int, bool]]:

@@ -29,20 +29,23 @@ def find_lacks(uri: str, database: str, selection: names.Selection) -> list[Lack
     session = connect(uri, database)
     try:
         with translated(uri, f"asking what the account may read in {database}"):
+            session.execute("SET lock_timeout = '60s'")  # the sizes of tables wait for who holds one exclusively
             relations = [each for each in catalogue.list_relations(session) if each.kind in ("r", "S")]
-            checked: dict[int, bool] = dict(
-                session.execute(
-                    "SELECT oid, (has_table_privilege(oid, 'SELECT') AND has_schema_privilege(relnamespace, 'USAGE'))"
-                    " AND NOT row_security_active(oid) FROM pg_catalog.pg_class WHERE oid = ANY(%s)",
-                    [[each.oid for each in relations]],
-                ).fetchall()
-            )
+            found = session.execute(
+                "SELECT oid, has_table_privilege(oid, 'SELECT') AND has_schema_privilege(relnamespace, 'USAGE'),"
+                " row_security_active(oid) FROM pg_catalog.pg_class WHERE oid = ANY(%s)",
+                [[each.oid for each in relations]],
+            ).fetchall()
+            readable = {oid: may for oid, may, _ in found}
+            active = {oid: hides for oid, _, hides in found}
     finally:
         session.close()
+    # whatever is excluded: pg_dump locks every table that it describes, and reads every sequence
     lacking = [
         name
         for each in relations
-        if not checked[each.oid] and selection.takes(name := names.name(database, each.schema, each.name))
+        for name in [names.name(database, each.schema, each.name)]
+        if (not readable[each.oid]) or (active[each.oid] and selection.takes(name))
     ]
     return [
         Lack(

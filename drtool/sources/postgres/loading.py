@@ -11,6 +11,7 @@ from drtool.errors import IncompleteRestoreError
 from drtool.sources.base import Loaded
 from drtool.sources.extras import require
 from drtool.sources.postgres import records
+from drtool.sources.postgres.connection import encoded
 from drtool.sources.postgres.definitions import TableDefinition
 from drtool.sources.postgres.names import quoted
 
@@ -67,14 +68,14 @@ def load(session: Session, name: str, definition: TableDefinition, chunks: Itera
     """Write rows in one transaction. A stream without a key begins anew each time. Raises psycopg's errors, and
     ``IncompleteRestoreError`` where the server did not take every row."""
     table = f"{quoted(definition.schema)}.{quoted(definition.name)}"
+    session.execute("SELECT set_config('client_encoding', %s, false)", [definition.encoding])
     if not definition.key and ledger.begun(name) and not definition.condition:
-        session.execute(f"TRUNCATE ONLY {table}".encode())
+        session.execute(encoded(session, f"TRUNCATE ONLY {table}"))
     feed = _Feed(definition, chunks, name, ledger)
     listed = ", ".join(quoted(column) for column, _, _ in definition.columns)
     columns = f" ({listed})" if listed else ""
     form = "text" if definition.text else "binary"
-    session.execute("SELECT set_config('client_encoding', %s, false)", [definition.encoding])
-    query = f"COPY {table}{columns} FROM STDIN (FORMAT {form})".encode()
+    query = encoded(session, f"COPY {table}{columns} FROM STDIN (FORMAT {form})")
     psycopg = require("psycopg", "postgres")
     with session.cursor() as cursor:
         try:

@@ -83,6 +83,11 @@ def matches(stream: str, pattern: str) -> bool:
     return any(fnmatchcase(each, pattern) for each in (stream, part(database), schema))
 
 
+def goes_along(stream: str, pattern: str) -> bool:
+    """Is it a database's definitions or sequences, and the pattern about what is inside of the database?"""
+    return split(stream)[1] in (DEFINITIONS, SEQUENCES) and bool(split(pattern)[1]) and not fnmatchcase(stream, pattern)
+
+
 def part_of_database(pattern: str) -> str:
     """The part of a pattern that is about the database."""
     database, rest = split(pattern)

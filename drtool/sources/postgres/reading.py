@@ -11,7 +11,7 @@ from drtool.sources.base import WHOLE, KeyRange
 from drtool.sources.cutting import Chunk, CutRule, Record, cut_part
 from drtool.sources.postgres import freezing, records
 from drtool.sources.postgres.catalogue import Column, Relation
-from drtool.sources.postgres.connection import translated
+from drtool.sources.postgres.connection import encoded, translated
 from drtool.sources.postgres.copying import Batch, copy_out, cut_batches, each_record
 from drtool.sources.postgres.freezing import FrozenDatabase
 from drtool.sources.postgres.names import quoted
@@ -93,7 +93,7 @@ class TableReader:
         table = self._from()
         query = f"SELECT coalesce(avg(octet_length(r::text)), 0)::float8 FROM (SELECT t.* {table} t LIMIT 50) r"  # noqa: S608
         with self._sessions.one() as session, translated(self._uri, f"measuring {self._shown}"):
-            [(average,)] = session.execute(query.encode(session.info.encoding)).fetchall()
+            [(average,)] = session.execute(encoded(session, query)).fetchall()
         return float(average)
 
     def _within(self, lower: tuple[bytes, int] | None, upper: tuple[bytes, int] | None) -> Iterator[Record]:

@@ -41,6 +41,11 @@ def standings(chunks: Iterable[bytes]) -> Iterator[Standing]:
         yield schema, name, int(parts[2]), parts[3] == b"t"
 
 
+def any_of(session: Session) -> bool:
+    """Has the session's database a sequence of a user's? Raises psycopg's errors."""
+    return bool(session.execute("SELECT FROM pg_catalog.pg_sequences LIMIT 1").fetchall())
+
+
 def set_value(session: Session, standing: Standing) -> None:
     """Put a sequence where it stood. Raises psycopg's errors."""
     schema, name, last, called = standing

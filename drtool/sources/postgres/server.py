@@ -17,10 +17,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from drtool.errors import SourceError
+from drtool.sources.supervising import supervised
 
 _HERE = Path(__file__).parent
-#: The one that MongoDB's sandboxes run under: it knows nothing of what it runs.
-_SUPERVISOR = _HERE.parent / "mongodb" / "supervisor.py"
 #: To connect to first: of the databases that a new cluster has, the one that nobody backs up.
 _DATABASE = "template1"
 _START_SECONDS = 90.0
@@ -39,6 +38,7 @@ _SETTINGS = {
     "max_wal_senders": "0",
     "max_wal_size": "4GB",
     "max_connections": "60",
+    "max_locks_per_transaction": "512",  # reading back holds every table
     "shared_buffers": "128MB",
     "autovacuum": "off",
     "logging_collector": "off",
@@ -138,28 +138,12 @@ def _make_cluster(initdb: Path, directory: Path, user: pwd.struct_passwd, owner:
 @contextlib.contextmanager
 def _started(postgres: Path, directory: Path, user: pwd.struct_passwd, settings: Mapping[str, str]) -> Iterator[int]:
     options = [f"--{name}={value}" for name, value in settings.items()]
-    supervisor = subprocess.Popen(
-        [
-            *(sys.executable, "-I", "-S", str(_SUPERVISOR), str(directory), *_as_user(user)),
-            *(str(postgres), "-D", str(directory / "data"), "-k", str(directory), *options),
-        ],
-        cwd="/",
-        env={**os.environ, "LC_ALL": "C"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,  # a Ctrl-C in the terminal is ours to handle
-    )
-    try:
-        yield _wait_until_ready(supervisor, directory)
-    finally:
-        _quit(directory)
-        assert supervisor.stdin is not None
-        supervisor.stdin.close()
+    command = [*_as_user(user), str(postgres), "-D", str(directory / "data"), "-k", str(directory), *options]
+    with supervised(directory, command, cwd="/", env={**os.environ, "LC_ALL": "C"}) as supervisor:
         try:
-            supervisor.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            supervisor.kill()  # and the server with it
-            supervisor.wait()
+            yield _wait_until_ready(supervisor, directory)
+        finally:
+            _quit(directory)
 
 
 def _wait_until_ready(supervisor: subprocess.Popen[bytes], directory: Path) -> int:

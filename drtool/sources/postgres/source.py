@@ -166,6 +166,10 @@ class PostgresSource(PlainSource):
         """See ``Source.matches``."""
         return names.matches(stream, pattern)
 
+    def goes_along(self, stream: str, pattern: str) -> bool:
+        """See ``Source.goes_along``."""
+        return names.goes_along(stream, pattern)
+
     def rename(self, stream: str, old: str, new: str) -> str | None:
         """See ``Source.rename``."""
         return names.rename(stream, old, new)
@@ -181,7 +185,7 @@ class PostgresSource(PlainSource):
         # Here, like the exporter below: a backup needs neither, and their modules take time to start.
         from drtool.sources.postgres.target import PostgresTarget
 
-        return PostgresTarget(uri or self._uri, self._bin_dir)
+        return PostgresTarget(uri or self._uri, self._bin_dir, self._selection if uri is None else None)
 
     def sandbox(self, version: str, directory: Path) -> AbstractContextManager[Sandbox]:
         """See ``Source.sandbox``."""

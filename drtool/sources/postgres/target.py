@@ -15,7 +15,7 @@ from drtool.sources.postgres import creating, definitions, large_objects, names,
 from drtool.sources.postgres.catalogue import list_relations
 from drtool.sources.postgres.connection import connect, major, parameters, translated
 from drtool.sources.postgres.definitions import TableDefinition
-from drtool.sources.postgres.finishing import execute_all, finish
+from drtool.sources.postgres.finishing import execute_entries, finish
 from drtool.sources.postgres.freezing import freeze
 from drtool.sources.postgres.loading import Ledger, load
 from drtool.sources.postgres.planning import Placed, place, roles_item, why_partial
@@ -35,8 +35,8 @@ class PostgresTarget(PlainTarget):
     that own or may do something is made up there; on any other server it is named before anything is written.
     """
 
-    def __init__(self, uri: str, bin_dir: Path | None) -> None:
-        self._uri, self._bin_dir = uri, bin_dir
+    def __init__(self, uri: str, bin_dir: Path | None, selection: names.Selection | None = None) -> None:
+        self._uri, self._bin_dir, self._selection = uri, bin_dir, selection
         self._ledger = Ledger()
         self._lock = threading.Lock()
         self._idle: dict[str, list[Session]] = {}
@@ -60,7 +60,10 @@ class PostgresTarget(PlainTarget):
         if plan.replace:
             self._refuse_parts(placed)
             notes += [f"{each.database} is dropped and made anew: whatever else is in it goes" for each in placed]
-        return Inspection(shown(self._uri), tuple(occupied), tuple(notes), _RENAME if occupied else "")
+        lasting = tuple(self._unread(placed)) if plan.replace else ()
+        swept = tuple(names.part(each.database) for each in placed)
+        hint = _RENAME if occupied else ""
+        return Inspection(shown(self._uri), (*occupied, *lasting), tuple(notes), hint, lasting, swept)
 
     def begin(self, plan: RestorePlan) -> None:
         """See ``Target.begin``: roles that are missing, databases, and what comes before rows."""
@@ -68,7 +71,9 @@ class PostgresTarget(PlainTarget):
         with self._server(placed) as session:
             with translated(self._uri, "looking at the target"):
                 self._check(session, placed, roles_item(plan))
-                occupied = [] if plan.replace else list(self._in_the_way(session, placed, plan.marker))
+                occupied = list(
+                    self._unread(placed) if plan.replace else self._in_the_way(session, placed, plan.marker)
+                )
             if occupied:
                 raise TargetNotEmptyError(f"{shown(self._uri)} is not empty: {'; '.join(occupied[:10])}", hint=_RENAME)
             if plan.replace:
@@ -180,12 +185,35 @@ class PostgresTarget(PlainTarget):
                 continue
             with self._session(each.database) as there:
                 relations, others = creating.holds(there)
-                tables = {(table.schema, table.name) for table in list_relations(there)}
+                found = {names.name(table.schema, table.name) for table in list_relations(there)}
+                if sequences.any_of(there):
+                    found.add(names.SEQUENCES)
+                if large_objects.count(there):
+                    found.add(names.LARGE_OBJECTS)
             self._close_idle()
             if other:
                 yield from (f"{item.name}: of another restore that did not finish" for item in each.items)
             elif relations or others:
-                yield from _held(each, tables, f"{relations:,} tables, views and sequences, {others:,} other objects")
+                yield from _held(each, found, f"{relations:,} tables, views and sequences, {others:,} other objects")
+
+    def _unread(self, placed: Sequence[Placed]) -> Iterator[str]:
+        """Tables with rows that backups leave out: with their database they would go, and no snapshot holds them."""
+        if self._selection is None or not self._selection.exclude:
+            return
+        for each in placed:
+            with self._server(placed) as session:
+                if not creating.exists(session, each.database):
+                    continue
+            with self._session(each.database) as there, translated(self._uri, f"looking into {each.database}"):
+                for table in list_relations(there):
+                    stream = names.name(each.database, table.schema, table.name)
+                    if table.kind != "r" or self._selection.takes(stream):
+                        continue
+                    place = f"{names.quoted(table.schema)}.{names.quoted(table.name)}"
+                    rows = f"SELECT 1 FROM {place} LIMIT 1"  # noqa: S608 - quoted
+                    if there.execute(rows.encode()).fetchall():
+                        yield f"{stream}: a table whose rows the source's exclude keeps out of backups"
+            self._close_idle()
 
     def _check(self, session: Session, placed: Sequence[Placed], wanted: RestoreItem | None) -> list[str]:
         """What the server lacks: ``MissingToolError`` for extensions, ``SourceError`` for roles. Returns notes."""
@@ -264,7 +292,7 @@ class PostgresTarget(PlainTarget):
             else:
                 creating.create(session, placed.database, placed.definition, plan.marker)
         with self._session(placed.database) as there, translated(self._uri, f"making what {placed.database} holds"):
-            execute_all(there, placed.definition.pre)
+            execute_entries(there, placed.definition.pre)
 
     def _refuse_parts(self, placed: Sequence[Placed]) -> None:
         for each in placed:
@@ -275,16 +303,12 @@ class PostgresTarget(PlainTarget):
                 )
 
 
-def _held(placed: Placed, tables: Set[tuple[str, str]], what: str) -> Iterator[str]:
-    """What of a plan's database is there, stream by stream."""
+def _held(placed: Placed, found: Set[str], what: str) -> Iterator[str]:
+    """What of a plan's database is there, stream by stream; `found` are names without the database's."""
     for item in placed.items:
-        if item.stream.kind == definitions.TABLE:
-            table = TableDefinition.decode(item.stream.definition)
-            if (table.schema, table.name) in tables:
-                yield f"{item.name}: a table"
-        elif item.stream.kind == definitions.DEFINITIONS:
+        if item.stream.kind == definitions.DEFINITIONS:
             yield f"{item.name}: the database holds {what}"
-        else:
+        elif names.split(item.name)[1] in found:
             yield f"{item.name}: {item.stream.kind}"
 
 

@@ -15,6 +15,7 @@ from drtool.sources.base import MISSING
 from drtool.sources.extras import require
 from drtool.sources.postgres import records
 from drtool.sources.postgres.catalogue import Column
+from drtool.sources.postgres.connection import codec
 from drtool.sources.postgres.definitions import TableDefinition
 
 if TYPE_CHECKING:
@@ -24,12 +25,6 @@ _width = Struct(">i").unpack_from
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _ESCAPES = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
-
-
-def codec(session: Session) -> str:
-    """Python's name of the encoding that a session's text is in."""
-    found = session.info.parameter_status("client_encoding")
-    return "utf-8" if found == "SQL_ASCII" else session.info.encoding
 
 
 def key_literals(session: Session, columns: Sequence[Column], key: bytes, *, text: bool) -> str:
@@ -48,7 +43,8 @@ def key_literals(session: Session, columns: Sequence[Column], key: bytes, *, tex
     )
     if result.status != psycopg.pq.ExecStatus.TUPLES_OK:
         raise psycopg.errors.error_from_result(result, encoding=session.info.encoding)
-    told = [(result.get_value(0, number) or b"").decode(codec(session)) for number in range(len(columns))]
+    found = [result.get_value(0, number) or b"" for number in range(len(columns))]
+    told = [value.decode(codec(session), "surrogateescape") for value in found]
     return ", ".join(f"{value}::{column.type}" for value, column in zip(told, columns, strict=True))
 
 
@@ -81,7 +77,7 @@ def values(stream: str, definition: TableDefinition, chunks: Iterable[bytes], pa
     inner = path[len(column) + 1 :].split(".") if path != column else []
     if inner and kind not in ("json", "jsonb"):
         raise UsageError(f"{stream}: {column} is {definition.columns[number][1]}, which has no fields: {path}")
-    decode = _decoder(kind, _encoding(definition.encoding), text=definition.text)
+    decode = _decoder(kind, encoding_of(definition.encoding), text=definition.text)
     for row_kind, row in records.rows(iter(chunks)):
         if row_kind & records.TEXT:
             raw = unescaped(bytes(row).removesuffix(b"\n").split(b"\t")[number])
@@ -102,7 +98,8 @@ def _walk(value: Any, path: Sequence[str]) -> Any:
     return MISSING
 
 
-def _encoding(name: str) -> str:
+def encoding_of(name: str) -> str:
+    """Python's name of an encoding of PostgreSQL's."""
     if name in ("UTF8", "SQL_ASCII"):
         return "utf-8"
     found: str = require("psycopg._encodings", "postgres").pg2pyenc(name.encode())

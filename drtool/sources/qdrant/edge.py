@@ -21,6 +21,7 @@ from drtool.sources.qdrant.paging import Page, in_order, in_pages
 from drtool.sources.qdrant.points import Point, PointId, VectorRecords, item_record
 from drtool.sources.qdrant.scratch import Scratch
 from drtool.sources.qdrant.shards import (
+    OWNER,
     PATIENCE,
     engine,
     find_shards,
@@ -172,7 +173,8 @@ def _copy(name: str, shard: Path, destination: Path) -> None:
     try:
         copy_tree(shard, destination)
     except OSError as error:
-        raise SourceError(f"the shard {name} cannot be copied: {error}", hint=_ROOM) from error
+        hint = OWNER if isinstance(error, PermissionError) else _ROOM
+        raise SourceError(f"the shard {name} cannot be copied: {error}", hint=hint) from error
 
 
 def _about(unlocked: Mapping[str, Path]) -> tuple[str, ...]:

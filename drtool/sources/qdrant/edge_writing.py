@@ -21,6 +21,10 @@ from drtool.sources.qdrant.occupied import not_ours, strangers
 from drtool.sources.qdrant.points import Point
 from drtool.sources.qdrant.shards import CONFIG, SEGMENTS, engine, find_shards, is_held, locked, translated
 
+#: The engine writes to files that it has mapped: where one of them cannot grow the system kills the process, without a
+#: word. It takes room in pieces of 32 MiB.
+_LEAST_FREE = 96 << 20
+
 
 class EdgeWriter:
     """See ``drtool.sources.qdrant.stores.Writer``."""
@@ -61,6 +65,7 @@ class EdgeWriter:
         path = self._path(name)
         with translated(f"creating {name}"):
             (path / SEGMENTS).mkdir(parents=True)
+            self._check_room(name)
             (path / CONFIG).write_text(json.dumps(edge_config.to_file(definition.config)), encoding="utf-8")
             with self._lock:
                 self._open[name] = engine().EdgeShard.load(str(path))
@@ -68,6 +73,7 @@ class EdgeWriter:
     def upsert(self, name: str, points: Sequence[Point]) -> None:
         """See ``Writer.upsert``."""
         package = engine()
+        self._check_room(name)
         try:
             with translated(f"writing to {name}"):
                 made = [point_for_engine(package, point) for point in points]
@@ -88,6 +94,7 @@ class EdgeWriter:
                     shard.update(package.UpdateOperation.create_field_index(field, made))
             except ValueError as error:
                 raise SourceError(f"the index of {name} on {field} cannot be built: {error}") from error
+        self._check_room(name)
         if definition.indexed:
             progress(f"{name}: building indexes")
             with translated(f"building the vector indexes of {name}"):
@@ -129,6 +136,14 @@ class EdgeWriter:
                 with translated(f"opening {name}"):
                     self._open[name] = engine().EdgeShard.load(str(self._path(name)))
             return self._open[name]
+
+    def _check_room(self, name: str) -> None:
+        free = shutil.disk_usage(self._directory).free
+        if free < _LEAST_FREE:
+            raise IncompleteRestoreError(
+                f"{name}: {self._directory} has only {free >> 20} MiB free, of at least {_LEAST_FREE >> 20} needed",
+                hint="Make room there, or restore to another directory with --to.",
+            )
 
     def _path(self, name: str) -> Path:
         if name in ("", ".", "..") or "/" in name or "\0" in name:

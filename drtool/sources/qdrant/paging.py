@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from drtool.errors import SourceError
 from drtool.sources.cutting import Record
-from drtool.sources.qdrant.points import Point, PointId
+from drtool.sources.qdrant.points import Point, PointId, Sparse
 
 #: How large a page is meant to be (bytes of records); a first one is of so many points, none of more than that many.
 _PAGE_BYTES = 1 << 20
@@ -53,6 +53,8 @@ def _weight(value: object) -> int:
         return len(value)
     if isinstance(value, dict):
         return sum(len(name) + 8 + _weight(each) for name, each in value.items())
+    if isinstance(value, Sparse):
+        return 8 * len(value.indices)
     if isinstance(value, list | tuple):
         if value and isinstance(value[0], float):
             return 4 * len(value)

@@ -78,8 +78,9 @@ class VectorRecords:
         if isinstance(vector, Sparse):
             if len(vector.indices) != len(vector.values):
                 raise self._error(id_, name, "has not as many indices as values")
-            self._check(id_, name, vector.values)
-            return {"indices": list(vector.indices), "values": list(vector.values)}
+            packed = self._floats(id_, name, vector.values, struct.Struct(f"<{len(vector.values)}f"))
+            # As the engines hold them: a server's JSON has a float32's shortest decimal, which is another double.
+            return {"indices": list(vector.indices), "values": list(_unpacked(packed))}
         if vector and isinstance(vector[0], Sequence):
             return [Binary(_FLOAT32 + self._packed(id_, name, row), _SUBTYPE) for row in vector]
         return self._packed(id_, name, vector)
@@ -90,6 +91,9 @@ class VectorRecords:
             raise self._error(id_, name, "is not among those of the collection")
         if len(vector) != self._sizes[name]:
             raise self._error(id_, name, f"has {len(vector)} dimensions instead of {self._sizes[name]}")
+        return self._floats(id_, name, vector, packer)
+
+    def _floats(self, id_: PointId, name: str, vector: Sequence[float], packer: struct.Struct) -> bytes:
         self._check(id_, name, vector)
         try:
             return packer.pack(*vector)
@@ -122,10 +126,14 @@ def point_of(item: Item) -> Point:
 
 def _given_vector(value: Any) -> Vector:
     if isinstance(value, bytes):
-        return struct.unpack(f"<{len(value) // 4}f", value)
+        return _unpacked(value)
     if isinstance(value, list):
-        return [struct.unpack(f"<{len(row) // 4}f", row) for row in (bytes(one)[2:] for one in value)]
+        return [_unpacked(bytes(one)[2:]) for one in value]
     return Sparse(value["indices"], value["values"])
+
+
+def _unpacked(data: bytes) -> Sequence[float]:
+    return struct.unpack(f"<{len(data) // 4}f", data)
 
 
 def _held(value: Any) -> Any:

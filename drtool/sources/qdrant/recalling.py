@@ -19,7 +19,8 @@ _BATCH = 256
 
 
 class CollectionRecall:
-    """The recall of one collection's vectors. Queries are the vectors of its first points."""
+    """The recall of one collection's vectors. Queries are the vectors of its first points; of those that most of these
+    do not have none is measured, for a few queries say little."""
 
     def __init__(self, name: str, definition: Definition, sample: Sequence[Point]) -> None:
         self._name = name
@@ -27,7 +28,8 @@ class CollectionRecall:
             vector: queries
             for vector, params in definition.vectors.items()
             if params.get("distance") in _METRICS and not params.get("multivector_config")
-            if (queries := [point.vectors[vector] for point in sample[:QUERIES] if vector in point.vectors])
+            if 2 * len(queries := [point.vectors[vector] for point in sample[:QUERIES] if vector in point.vectors])
+            >= max(1, len(sample[:QUERIES]))
         }
         self._recalls = {
             vector: Recall(np.array(queries, np.float32), _METRICS[definition.vectors[vector]["distance"]])

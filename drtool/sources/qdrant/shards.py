@@ -21,8 +21,14 @@ from drtool.sources.extras import require
 CONFIG = "edge_config.json"
 SEGMENTS = "segments"
 _LOG = "wal"
+#: What to do where something may not be read.
+OWNER = "Run drtool as the user to whom the directory belongs."
 #: How long somebody else's lock is waited for (seconds), and how often it is tried.
 PATIENCE, _PAUSE = 5.0, 0.05
+
+
+class HeldError(SourceError):
+    """Another process has a shard open."""
 
 
 def find_shards(directory: Path) -> dict[str, Path]:
@@ -58,9 +64,10 @@ def locked(shards: Mapping[str, Path], patience: float = PATIENCE) -> Iterator[N
         until = time.monotonic() + patience
         for name, shard in shards.items():
             if has_lock(shard):
-                log = os.open(shard / _LOG, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+                log = _opened(shard / _LOG, name)
                 stack.callback(os.close, log)
                 _lock(log, name, shard, until)
+                stack.callback(fcntl.flock, log, fcntl.LOCK_UN)  # a child that is just forked may hold the file open
         yield
 
 
@@ -69,8 +76,18 @@ def is_held(shard: Path) -> bool:
     try:
         with locked({shard.name: shard}, patience=0):
             return False
-    except SourceError:
+    except HeldError:
         return True
+
+
+def _opened(log: Path, name: str) -> int:
+    try:
+        return os.open(log, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    except OSError as error:
+        raise SourceError(
+            f"{name}: the shard's log cannot be opened: {error}",
+            hint=OWNER,
+        ) from error
 
 
 def _lock(log: int, name: str, shard: Path, until: float) -> None:
@@ -80,7 +97,7 @@ def _lock(log: int, name: str, shard: Path, until: float) -> None:
             return
         except BlockingIOError:
             if time.monotonic() >= until:
-                raise SourceError(
+                raise HeldError(
                     f"{name}: another process has the shard {shard} open",
                     hint="An embedded engine has one owner: let the application close the shard (EdgeShard.close())"
                     " while its directory is copied, or stop it for that long.",

@@ -56,9 +56,10 @@ class QdrantTarget(PlainTarget):
         return items.loaded
 
     def finish(self, plan: RestorePlan, progress: Callable[[str], None]) -> Mapping[str, int]:
-        """See ``Target.finish``."""
+        """See ``Target.finish``. ``IncompleteRestoreError`` where the engine does not hold what it was given."""
         with self._used():
             for item in _collections(plan):
+                self._check_count(item)
                 self._writer.finish(item.name, Definition.decode(item.stream.definition), progress)
             marks = self._writer.marks()
             self._writer.keep_marks({marker: names for marker, names in marks.items() if marker != plan.marker})
@@ -100,6 +101,14 @@ class QdrantTarget(PlainTarget):
         )
         hint = _CLOSE if lasting else _RENAME if occupied else ""
         return Inspection(self._writer.shown, tuple(occupied.values()), notes, hint, lasting)
+
+    def _check_count(self, item: RestoreItem) -> None:
+        found = self._writer.count(item.name)
+        if found != item.records:
+            raise IncompleteRestoreError(
+                f"{_held(item.name, found)}, and the snapshot has {item.records:,}",
+                hint="Look whether its disk is full or something else writes to it, then restore again.",
+            )
 
     def _begin(self, plan: RestorePlan) -> None:
         found = self._inspect(plan)

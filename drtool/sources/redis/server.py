@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -14,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drtool.errors import SourceError
+from drtool.sources.supervising import free_port, supervised
 
-#: Ends the server and removes its directory when this process is gone, however that happened.
-_SUPERVISOR = Path(__file__).parents[1] / "mongodb" / "supervisor.py"
 _PORT_ATTEMPTS = 5
-_START_SECONDS, _END_SECONDS, _POLL_SECONDS = 90.0, 60.0, 0.02
+_START_SECONDS, _POLL_SECONDS = 90.0, 0.02
 #: As many databases as anybody has; each costs the server a few hundred bytes.
 _DATABASES = 4096
 _CONFIG: Mapping[str, str] = {
@@ -72,36 +69,15 @@ def running(
 @contextlib.contextmanager
 def _started(program: Path, parent: Path | None, config: Mapping[str, str]) -> Iterator[RunningServer]:
     directory = Path(tempfile.mkdtemp(prefix="drtool-redis-", dir=parent))
-    port, password = _free_port(), secrets.token_hex(16)
+    port, password = free_port(), secrets.token_hex(16)
     settings = {"port": str(port), "dir": f'"{directory}"', "requirepass": password, **config}
     written = directory / "redis.conf"
     written.write_text("".join(f"{name} {value}\n" for name, value in settings.items() if value), encoding="utf-8")
     command = [str(program), str(written)]
-    supervisor = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_SUPERVISOR), str(directory), *command],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,  # a Ctrl-C in the terminal is ours to handle
-    )
-    try:
+    with supervised(directory, command) as supervisor:
         _wait_until_listening(supervisor, directory)
         pid = int(directory.joinpath("pid").read_text(encoding="ascii"))
         yield RunningServer(f"redis://:{password}@127.0.0.1:{port}/0", port, pid, directory)
-    finally:
-        assert supervisor.stdin is not None
-        supervisor.stdin.close()
-        try:
-            supervisor.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            supervisor.kill()  # and the server with it
-            supervisor.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until_listening(supervisor: subprocess.Popen[bytes], directory: Path) -> None:

@@ -19,7 +19,10 @@ def address(uri: str) -> tuple[str, bool]:
 def shown(uri: str) -> str:
     """The address for people: no user, no password, no options."""
     scheme, _, rest = uri.partition("://")
-    place = rest.partition("#")[0].partition("?")[0].rpartition("@")[2]
+    place = rest.partition("#")[0].partition("?")[0]
+    if "@" in rest and "@" not in place:  # it may belong to a password that holds what ends an address
+        return f"{scheme}://…"
+    place = place.rpartition("@")[2]
     return f"{scheme}://{place}".rstrip("/")
 
 
@@ -31,7 +34,9 @@ def redacted(text: str, uri: str) -> str:
         return "(the address cannot be parsed)"
     query = urlsplit(uri).query
     found = re.search(r"(?:^|&)password=([^&]*)", query)
-    for secret in {password, unquote(password), *([found[1], unquote(found[1])] if found else [])} - {""}:
+    raw = uri.partition("://")[2].rpartition("@")[0].partition(":")[2]  # with what should have been encoded
+    secrets = [raw, *re.split("[/?#@]", raw), password, *([found[1]] if found else [])]
+    for secret in {form for each in secrets for form in (each, unquote(each))} - {""}:
         pattern = re.escape(secret) if len(secret) > _SHORT else rf"(?<!\w){re.escape(secret)}(?!\w)"
         text = re.sub(pattern, "***", text)
     return text

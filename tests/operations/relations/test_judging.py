@@ -99,6 +99,9 @@ def test_every_value_exists(left: list[Any], right: list[Any], slack: int | str,
     if not optional and ((left and not values) or (right and not known)):
         assert outcome.reason, "a field that is nowhere is spelt wrongly"
         return
+    if left and not values:
+        assert (outcome.ok, "not judged: no record of left.a.b" in outcome.message) == (None, True)
+        return
     unfit = sum(value not in known for value in values) + absent
     assert (outcome.checked, outcome.unfit, outcome.absent) == (len(values) + absent, unfit, absent)
     assert outcome.allowed == _allowed(slack, outcome.checked)
@@ -116,6 +119,9 @@ def test_one_to_one(left: list[Any], right: list[Any], slack: int | str, held: i
         outcome = _judge(relation, *_sources(left, right))
     one, two = Counter(_flat(left)), Counter(_flat(right))
     unfit = sum((one[value], two[value]) != (1, 1) for value in one.keys() | two.keys())
+    if (left or right) and not (one or two):
+        assert outcome.ok is None, "what is nowhere may be spelt wrongly, although records may lack it"
+        return
     assert (outcome.checked, outcome.unfit) == (len(one.keys() | two.keys()), unfit)
     assert outcome.ok == (unfit <= outcome.allowed == _allowed(slack, outcome.checked))
     assert bool(outcome.sample) == bool(unfit)

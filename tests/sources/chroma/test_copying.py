@@ -72,6 +72,19 @@ def test_files_that_never_stand_still_are_named(tmp_path: Path, monkeypatch: pyt
     assert list((tmp_path / "to").iterdir()) == [], "nothing half-good is left"
 
 
+def test_a_copy_for_which_there_is_no_room_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "live" / "index").mkdir(parents=True)
+    (tmp_path / "live" / "index" / "data").write_bytes(b"x" * 100_000)
+    (tmp_path / "live" / DATABASE).write_bytes(b"")
+    (tmp_path / "to" / "index").mkdir(parents=True)
+    (tmp_path / "to" / "index" / "data").symlink_to("/dev/full")
+    monkeypatch.setattr(copying, "_ATTEMPTS", 3)
+    monkeypatch.setattr(copying, "_TICK_NS", 0)
+    with pytest.raises(SourceError, match="No space left") as caught:
+        copying.copy(tmp_path / "live", tmp_path / "to")
+    assert "TMPDIR" in caught.value.hint
+
+
 def test_a_directory_without_chroma_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnreachableError, match="holds no Chroma") as caught:
         ChromaSource("vectors", str(tmp_path)).prepare(None)

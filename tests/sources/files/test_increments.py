@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from collections.abc import Iterator
 from itertools import count, repeat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -90,7 +92,7 @@ def test_only_what_the_last_snapshot_needs_is_remembered(host: Host, tmp_path: P
 
 
 _operation = st.tuples(
-    st.sampled_from(["write", "append", "insert", "remove", "move", "link", "chmod", "directory"]),
+    st.sampled_from(["write", "append", "insert", "remove", "move", "link", "symlink", "chmod", "directory"]),
     st.sampled_from(_NAMES),
     st.sampled_from(_NAMES),
     st.integers(0, 3000),
@@ -156,6 +158,9 @@ def _apply(tree: Path, what: str, name: str, other: str, size: int) -> None:
             path.rename(second)
         elif what == "link":
             second.hardlink_to(path)
+        elif what == "symlink":
+            path.unlink(missing_ok=True)
+            path.symlink_to(other)
         elif what == "chmod":
             path.chmod(0o600 | size % 8 | 0o700 * path.is_dir())
         else:
@@ -193,6 +198,30 @@ def test_a_file_that_changes_just_before_it_is_checked_makes_nothing_suspect(
         monkeypatch, tree / "many" / "020", iter([(0, what)]), lambda what, _: _apply(tree, what, "many/020", "", 99)
     ):
         found = host.backup(check=1)
+    assert (found.incremental, found.missed, found.suspects) == (True, (), ())
+    assert found.consistency is Consistency.EXACT
+    _same_as_full(host)
+
+
+@pytest.mark.usefixtures("fine_times")
+def test_a_link_that_is_replaced_just_before_it_is_checked_makes_nothing_suspect(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = tmp_path / "tree"
+    zoo.fill(tree)
+    host.backup()
+    real = os.readlink
+    waiting = [os.fsencode(tree / "to nowhere")]
+
+    def reading(path: Any) -> Any:
+        if path in waiting:
+            waiting.clear()
+            _apply(tree, "symlink", "to nowhere", "z", 0)
+        return real(path)
+
+    monkeypatch.setattr(os, "readlink", reading)
+    found = host.backup(check=1)
+    assert waiting == []
     assert (found.incremental, found.missed, found.suspects) == (True, (), ())
     assert found.consistency is Consistency.EXACT
     _same_as_full(host)

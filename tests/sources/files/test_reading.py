@@ -6,12 +6,15 @@ import os
 import subprocess
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from drtool.errors import AuthenticationError, UnreachableError, UsageError
+from drtool.errors import AuthenticationError, SourceError, UnreachableError, UsageError
 from drtool.sources.base import MISSING, Consistency
 from drtool.sources.files import FilesSource
+from drtool.sources.files.changes import is_since
+from drtool.sources.files.scanning import now
 from tests.sources.files import zoo
 from tests.sources.files.copies import as_nobody, documents, names, open_directory, read
 
@@ -99,6 +102,98 @@ def test_the_other_name_of_a_file_that_vanishes_has_its_content(tree: Path, monk
     assert found[b"b"]["data"] == found[b"c"]["data"] == b"content"
 
 
+def test_the_other_name_of_a_file_that_is_replaced_has_the_old_content(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tree / "a").write_bytes(b"old")
+    (tree / "b").hardlink_to(tree / "a")
+
+    def replace(_: None, path: Path) -> None:
+        path.with_name("fresh").write_bytes(b"other")
+        path.with_name("fresh").rename(path)
+
+    with zoo.disturbed(monkeypatch, tree / "a", iter([(0, None)]), replace):
+        copies, settled = read(tree)
+    found = {document["_id"]: document for document in documents(copies[str(tree)])}
+    assert (found[b"a"]["data"], found[b"b"].get("data")) == (b"other", b"old")
+    assert settled.weaker == {str(tree): Consistency.FUZZY}
+
+
+def test_a_link_that_is_replaced_is_named(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a release is put in place: what the link leads to need not have been there when the tree was listed."""
+    (tree / "a").write_bytes(b"")
+    (tree / "current").symlink_to("release 1")
+
+    def release(_: None, path: Path) -> None:
+        path.with_name("next").symlink_to("release 2")
+        path.with_name("next").rename(path.with_name("current"))
+
+    with zoo.disturbed(monkeypatch, tree / "a", iter([(0, None)]), release):
+        copies, settled = read(tree)
+    assert documents(copies[str(tree)])[-1]["target"] == b"release 2"
+    assert settled.weaker == {str(tree): Consistency.FUZZY}
+    assert any("/current changed" in warning for warning in settled.warnings)
+
+
+@pytest.mark.parametrize("what", ["move", "remove"])
+def test_what_leaves_a_directory_before_it_is_listed_is_told(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Else a file that was moved while the tree was listed is nowhere in a snapshot that calls itself exact."""
+    for name in ("done", "incoming"):
+        (tree / name).mkdir()
+    (tree / "incoming" / "letter").write_bytes(b"x")
+    real = os.scandir
+
+    def listing(path: Any) -> Any:
+        if path == os.fsencode(tree / "incoming") and (tree / "incoming" / "letter").exists():
+            (tree / "incoming" / "letter").rename(tree / "done" / "letter")
+            if what == "remove":
+                (tree / "incoming").rmdir()
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", listing)
+    source = FilesSource("code", paths=[tree])
+    with closing(source.prepare(None)) as prepared, closing(prepared.freeze()) as view:
+        assert view.streams()
+        settled = view.settle()
+    assert settled.weaker == {str(tree): Consistency.FUZZY}
+    assert any("/incoming changed while the tree was listed" in warning for warning in settled.warnings)
+
+
+def test_what_is_changed_after_an_instant_says_so(tree: Path) -> None:
+    """The kernel stamps files by a clock that lags behind the one that programs read."""
+    for number in range(20):
+        (tree / f"before {number}").touch()
+        instant = now()
+        (tree / f"after {number}").touch()
+        before, after = ((tree / f"{when} {number}").stat().st_ctime_ns for when in ("before", "after"))
+        assert before < instant <= after
+
+
+def test_a_time_of_whole_seconds_is_not_trusted_to_be_earlier() -> None:
+    instant = 1_700_000_000_500_000_000
+    assert is_since(instant, instant)
+    assert not is_since(instant - 1, instant)
+    assert is_since(1_700_000_000_000_000_000, instant)
+    assert not is_since(1_699_999_990_000_000_000, instant)
+
+
+def test_times_that_no_record_can_tell_are_no_hindrance(tree: Path) -> None:
+    for name, seconds in (("late", 3 << 32), ("early", -(3 << 32))):
+        (tree / name).write_bytes(b"x")
+        os.utime(tree / name, (seconds, seconds))
+    copies, settled = read(tree)
+    assert names(copies[str(tree)]) == ["", "early", "late"]
+    assert settled.weaker == {}
+
+
+def test_a_socket_alone_is_no_tree(tree: Path) -> None:
+    zoo.bind_socket(tree / "agent.sock")
+    with pytest.raises(SourceError, match="is a socket"):
+        read(tree / "agent.sock")
+
+
 def test_a_file_that_changes_once_is_read_whole(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tree / "file").write_bytes(b"old")
     with zoo.disturbed(monkeypatch, tree / "file", iter([(0, None)]), lambda _, path: path.write_bytes(b"newer")):
@@ -147,11 +242,18 @@ def test_a_large_file_that_shrinks_has_zeros_and_is_named(tree: Path, monkeypatc
     assert any("shrinking" in warning for warning in settled.warnings)
 
 
+def _git(tree: Path, *arguments: str) -> str:
+    """As on a host where nothing is configured, and in this tree also where a hook runs the tests."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    nothing = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    done = subprocess.run(["git", *arguments], cwd=tree, check=True, capture_output=True, text=True, env=kept | nothing)
+    return done.stdout.strip()
+
+
 def test_what_git_says(tree: Path) -> None:
     def git(*arguments: str) -> str:
         identity = ("-c", "user.name=x", "-c", "user.email=x@example.org")
-        done = subprocess.run(["git", *identity, *arguments], cwd=tree, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
+        return _git(tree, *identity, *arguments)
 
     def point() -> object:
         source = FilesSource("code", paths=[tree])
@@ -174,14 +276,14 @@ def test_git_never_runs_another_accounts_programs_as_root(tree: Path, tmp_path: 
     """Whoever owns a checkout can name programs in its configuration."""
     if not zoo.IS_ROOT:
         return  # git itself refuses others' checkouts
-    subprocess.run(["git", "init", "--quiet"], cwd=tree, check=True)
+    _git(tree, "init", "--quiet")
     (tree / "file").write_text("1")
     witness = tmp_path / "witness"
     script = tmp_path / "script"
     script.write_text(f"#!/bin/sh\nid -u > {witness}\ncat\n")
     script.chmod(0o755)
     for key, value in (("core.fsmonitor", script), ("filter.x.clean", script), ("user.name", "x"), ("user.email", "x")):
-        subprocess.run(["git", "config", key, str(value)], cwd=tree, check=True)
+        _git(tree, "config", key, str(value))
     (tree / ".gitattributes").write_text("* filter=x\n")
     for path in (tree, *tree.rglob("*")):
         os.chown(path, 65534, 65534)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
+import struct
 import threading
 from collections.abc import Mapping
 from contextlib import closing
@@ -18,7 +21,9 @@ from drtool.sources.base import WHOLE, ExportItem, ExportPlace, Proof, RestoreIt
 from drtool.sources.comparing import compare_in_order
 from drtool.sources.files import FilesSource
 from drtool.sources.files.comparing import without_owners
+from drtool.sources.files.patterns import Excluded
 from drtool.sources.files.records import records
+from drtool.sources.files.staying import left_out
 from drtool.sources.files.target import FilesTarget
 from tests.sources.contract import rule_of
 from tests.sources.files import zoo
@@ -133,6 +138,12 @@ def test_attributes_that_cannot_be_set_are_told(tmp_path: Path) -> None:
         {"_id": b"x", "part": 1 << 50, "data": b"x"},
         {"_id": b"x", "part": 0, "data": bytes(zoo.PART + 1)},
         _file(b"x", b"abc", size=4),
+        {"_id": b"x", "type": "file"},
+        {**ROOT, "_id": b"x", "type": "symlink"},
+        {"_id": b"x", "part": 0},
+        {"_id": b"x", "type": "link", "target": "text"},
+        _file(b"x", uid=-5),
+        _file(b"x", attributes=[b"user.alone"]),
     ],
 )
 def test_what_is_no_record_is_refused(tmp_path: Path, document: Mapping[str, Any]) -> None:
@@ -144,6 +155,39 @@ def test_what_is_no_record_is_refused(tmp_path: Path, document: Mapping[str, Any
 def test_what_has_no_key_is_refused(tmp_path: Path, document: Mapping[str, Any]) -> None:
     with pytest.raises(SourceError, match="none of a tree"):
         restore(tmp_path, [ROOT, document])
+
+
+def test_nothing_is_inherited_from_the_directory_around(tmp_path: Path) -> None:
+    """Whoever may write to whatever is made in a directory may not write to what is restored there."""
+    everybody, somebody = 0xFFFFFFFF, 12345
+    entries = ((1, 7, everybody), (2, 7, somebody), (4, 5, everybody), (16, 7, everybody), (32, 5, everybody))
+    listed = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    with contextlib.suppress(OSError):  # a file system without access control lists bequeaths none
+        os.setxattr(tmp_path, "system.posix_acl_default", listed)
+    restore(tmp_path, [ROOT, _file(b"file"), {**ROOT, "_id": b"inner"}, _file(b"inner/file")])
+    for path in (tmp_path / "tree", *(tmp_path / "tree").rglob("*")):
+        assert not [name for name in os.listxattr(path) if "posix_acl" in name], path
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EINVAL])
+def test_owners_that_nobody_may_give_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Root of a container is told that an account is invalid which the container does not know."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    for name in ("chown", "fchown"):
+        monkeypatch.setattr(os, name, refuse)
+    records = [ROOT, _file(b"file"), _link(b"link", "file")]
+    [said] = restore(tmp_path, records)
+    assert "link" in said
+    assert "only root may give files their owners" in said
+    assert (tmp_path / "tree" / "file").read_bytes() == b"x"
+    plan, data = plan_of(records)
+    with closing(FilesTarget(tmp_path / "to", strict=True)) as target:
+        target.begin(plan)
+        with pytest.raises(AuthenticationError, match="only root"):
+            target.load(plan.items[0], [data])
 
 
 def test_an_interrupted_restore_leaves_no_half_tree(tmp_path: Path) -> None:
@@ -205,6 +249,23 @@ def test_what_no_backup_holds_stays_in_a_tree_that_is_replaced(tmp_path: Path) -
     assert (tmp_path / "tree").stat().st_mtime_ns == times.st_mtime_ns == ROOT["mtime"]
 
 
+def test_what_comes_while_it_is_looked_for_stays_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _filled(tmp_path / "tree")
+    looked: list[Path] = []
+
+    def looking(tree: Path, excluded: Excluded | None) -> list[bytes]:
+        found = left_out(tree, excluded)
+        if not looked:
+            (tmp_path / "tree" / "late.log").write_text("late")
+            (tmp_path / "tree" / ".env").unlink()
+        looked.append(tree)
+        return found
+
+    monkeypatch.setattr("drtool.sources.files.target.left_out", looking)
+    assert _in_place(tmp_path / "tree", (".env", "*.log"), _file(b"file")) == []
+    assert sorted(path.name for path in (tmp_path / "tree").iterdir()) == ["file", "late.log"]
+
+
 def test_what_cannot_stay_is_kept_beside(tmp_path: Path) -> None:
     _filled(tmp_path / "tree")
     [told] = _in_place(tmp_path / "tree", (".env", "cache/"), _file(b".env"), _file(b"deep"))
@@ -228,6 +289,71 @@ def test_killed_while_it_takes_the_place_it_loses_nothing(tmp_path: Path, halfwa
     _in_place(tmp_path / "tree", (".env", "cache/"), _file(b"file"))
     found = {str(path.relative_to(tmp_path / "tree")) for path in (tmp_path / "tree").rglob("*")}
     assert found == {"file", ".env", "deep", "deep/cache", "deep/cache/one"}
+    assert [path.name for path in tmp_path.iterdir()] == ["tree"]
+
+
+def test_what_stood_there_comes_back_where_its_place_cannot_be_taken(tmp_path: Path) -> None:
+    _filled(tmp_path / "tree")
+    plan, _ = plan_of([ROOT], replace=True)
+    with closing(FilesTarget(tmp_path)) as target:
+        target.begin(plan)
+        with pytest.raises(SourceError):
+            target.finish(plan, lambda sentence: None)  # nothing was loaded
+    assert (tmp_path / "tree" / ".env").read_text() == "old .env"
+
+
+def test_what_came_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    records = [_file(b"", b"restored")]
+    plan, data = plan_of(records)
+    with closing(FilesTarget(tmp_path)) as target:
+        target.begin(plan)
+        target.load(plan.items[0], [data])
+        (tmp_path / "tree").write_bytes(b"of somebody else")
+        with pytest.raises(TargetNotEmptyError, match="meanwhile there is a file of 16 bytes"):
+            target.finish(plan, lambda sentence: None)
+    assert (tmp_path / "tree").read_bytes() == b"of somebody else"
+
+
+@pytest.mark.parametrize("is_filled", [False, True])
+def test_who_clears_up_after_another_restore_is_told_where_the_old_tree_is(tmp_path: Path, is_filled: bool) -> None:
+    _filled(tmp_path / "tree")
+    plan, _ = plan_of([ROOT])
+    with closing(FilesTarget(tmp_path)) as target:
+        target.begin(replace(plan, replace=True))
+        [building] = tmp_path.glob(".drtool*")
+        (tmp_path / "tree").rename(building / "replaced")
+        if is_filled:
+            _filled(tmp_path / "tree")
+        [told] = target.inspect(replace(plan, marker="another")).lasting
+    assert ("back to its place" in told, "keep what you need of" in told) == (not is_filled, is_filled)
+    assert str(building / "replaced") in told
+
+
+def test_a_mount_point_is_refused_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can be neither moved nor removed, which else shows itself when everything is restored."""
+    table = tmp_path / "mountinfo"
+    (tmp_path / "tree").mkdir()
+    table.write_text(f"36 35 98:0 / {tmp_path / 'tree'} rw - ext4 /dev/sdb rw\n")
+    monkeypatch.setattr("drtool.sources.files.staying._MOUNTS", table)
+    for over in (False, True):
+        plan, _ = plan_of([ROOT], replace=over)
+        with closing(FilesTarget(tmp_path)) as target, pytest.raises(TargetNotEmptyError, match="is a mount point"):
+            target.begin(plan)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mountinfo", "tree"]
+
+
+def test_one_that_was_killed_is_taken_over_in_place_and_one_that_runs_is_not(tmp_path: Path) -> None:
+    _filled(tmp_path / "tree")
+    plan, _ = plan_of([ROOT])
+    other = RestorePlan((replace(plan.items[0], name=str(tmp_path / "tree")),), "another", replace=True)
+    with closing(FilesTarget(None)) as target:
+        target.begin(other)
+        with pytest.raises(TargetNotEmptyError, match="has not ended"):
+            _in_place(tmp_path / "tree", (".env",), _file(b"file"))
+    [building] = tmp_path.glob(".drtool*")
+    (tmp_path / "tree").rename(building / "replaced")
+    _in_place(tmp_path / "tree", (".env",), _file(b"file"))
+    assert {path.name for path in (tmp_path / "tree").iterdir()} == {"file", ".env"}
     assert [path.name for path in tmp_path.iterdir()] == ["tree"]
 
 

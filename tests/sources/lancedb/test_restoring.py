@@ -116,6 +116,60 @@ def test_in_place(original: Path, copies: Mapping[str, Copy], tmp_path: Path) ->
     assert [place.name for place in tmp_path.iterdir()] == ["docs.lance"]
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_an_interrupted_restore_replaced_is_there_until_the_next_one_is_whole(
+    begun: bool, original: Path, copies: Mapping[str, Copy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo.connect(tmp_path).create_table("docs", zoo.documents(0, 3))
+    source = LanceSource("s", path=tmp_path)
+    items = tuple(replace(item, name="docs") for item in plan_for(source, {"docs": copies["docs"]}).items)
+    plan = RestorePlan(items, "marker", replace=True)
+    target = source.target(None)
+    target.begin(plan)
+    load_all(target, plan, copies)
+    rename = Path.rename
+
+    def interrupted(place: Path, to: Path) -> Path:
+        moved = rename(place, to)
+        if begun == (Path(to).name == "docs.lance"):
+            raise KeyboardInterrupt
+        return moved
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "rename", interrupted)
+        target.finish(plan, lambda sentence: None)
+    again = source.target(None)
+    with pytest.raises(TargetNotEmptyError, match="docs: 3 rows"):
+        again.begin(replace(plan, replace=False))
+    again.begin(plan)
+    assert zoo.connect(tmp_path).open_table("docs").count_rows() == 3
+    load_all(again, plan, copies)
+    again.finish(plan, lambda sentence: None)
+    assert zoo.rows_of(tmp_path, "docs").equals(zoo.rows_of(original, "docs"))
+
+
+def test_what_is_left_of_a_restore_that_ended_claims_no_table(
+    original: Path, copies: Mapping[str, Copy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = LanceSource("s", path=original)
+    plan = plan_for(source, {"docs": copies["docs"]})
+    target = source.target(str(tmp_path))
+    target.begin(plan)
+    load_all(target, plan, {"docs": copies["docs"]})
+
+    def interrupted(place: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("drtool.sources.lancedb.staging.shutil.rmtree", interrupted)
+        target.finish(plan, lambda sentence: None)
+    [name] = zoo.connect(tmp_path).list_tables().tables
+    assert source.target(str(tmp_path)).inspect(plan).occupied
+    with pytest.raises(TargetNotEmptyError, match=name):
+        source.target(str(tmp_path)).begin(plan)
+    assert zoo.connect(tmp_path).list_tables().tables == [name]
+
+
 def test_what_is_no_table_is_never_replaced(original: Path, copies: Mapping[str, Copy], tmp_path: Path) -> None:
     (tmp_path / "docs.lance").mkdir()
     source = LanceSource("s", path=tmp_path)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drtool.errors import InstantMovedError, SourceError, UnreachableError
+from drtool.errors import AuthenticationError, InstantMovedError, SourceError, UnreachableError
 from drtool.sources.base import WHOLE
 from drtool.sources.cutting import Chunk, CutRule
 from drtool.sources.lancedb import LanceSource, files
@@ -176,6 +176,24 @@ def test_a_damaged_table_is_named(harm: str, tmp_path: Path) -> None:
     assert caught.value.hint
 
 
+def test_what_may_not_be_listed_is_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    zoo.connect(tmp_path).create_table("t", small(0, 10))
+    [file] = (tmp_path / "t.lance" / "data").glob("*.lance")
+    beside = file.with_suffix("")
+    beside.mkdir()
+    (beside / "1.blob").write_bytes(b"x")
+    scandir = os.scandir
+
+    def refusing(place: str | Path) -> Any:
+        if Path(place) == beside:
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", refusing)  # root may list everything
+    with pytest.raises(AuthenticationError, match="may not be read"):
+        freeze(tmp_path, lambda name: True)
+
+
 def test_a_shallow_clone_is_refused_by_name(tmp_path: Path) -> None:
     database = zoo.connect(tmp_path)
     database.create_table("original", small(0, 10))
@@ -225,6 +243,13 @@ def test_what_cannot_be_backed_up_is_told(tmp_path: Path) -> None:
     warnings = LanceSource("s", path=tmp_path, tables=["t", "gone"]).probe().warnings
     assert any("namespaces" in warning for warning in warnings)
     assert any("gone" in warning for warning in warnings)
+
+
+def test_a_database_without_tables_is_told(tmp_path: Path) -> None:
+    [warning] = LanceSource("s", path=tmp_path).probe().warnings
+    assert "nothing is backed up" in warning
+    zoo.connect(tmp_path).create_table("t", small(0, 1))
+    assert LanceSource("s", path=tmp_path).probe().warnings == ()
 
 
 def test_a_file_is_no_database(tmp_path: Path) -> None:

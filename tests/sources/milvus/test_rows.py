@@ -19,7 +19,7 @@ from drtool.sources.base import MISSING, Proof, StreamInfo
 from drtool.sources.milvus import MilvusSource
 from drtool.sources.milvus.address import Address
 from drtool.sources.milvus.connection import Connection
-from drtool.sources.milvus.definitions import Definition, differences
+from drtool.sources.milvus.definitions import Definition, describe, differences
 from drtool.sources.milvus.rows import Rows
 from drtool.sources.vectors.joining import Item
 from drtool.sources.vectors.records import decode, decode_vectors, encode_item, encode_vectors
@@ -89,6 +89,36 @@ def test_what_is_inserted_is_what_was_read(
     assert row.pop("json") == (None if value is None else json.dumps(fields["json"]))
     assert row.pop("dense") == dense
     assert row == {"key": id_, "half": packed, "bits": packed[:2], "sparse": sparse, "extra": "dynamic"}
+
+
+@given(st.dictionaries(st.sampled_from(["_id", "$partition", "$_id", "$$", "id", "partition"]), st.integers(0, 9)))
+def test_dynamic_fields_may_have_any_name(dynamic: dict[str, int]) -> None:
+    rows = Rows(Definition(VALUES))
+    told: dict[str, Any] = {"key": 1, "dense": None, "half": b"1234", "bits": b"12", "sparse": {}}
+    item = rows.item({**told, **dynamic}, "archive")
+    assert item.fields["$partition"] == "archive"
+    chunk = bytes(encode_item(item.id, item.fields)[1])
+    fields = decode(chunk)
+    row = rows.row(Item(fields.pop("_id"), fields, item.vectors))
+    assert {name: value for name, value in row.items() if name not in told and name != "json"} == dynamic
+    stream = StreamInfo("docs", "milvus-collection", Proof.IDENTICAL, changed())
+    source = MilvusSource("s", address=Address("unused.db"))
+    for name, value in dynamic.items():
+        assert list(source.values(stream, [chunk], name)) == [value]
+
+
+def test_arrays_of_structs_are_named() -> None:
+    pymilvus = pytest.importorskip("pymilvus")
+
+    class Client:
+        """A server's answers, in the form of its client."""
+
+        def describe_collection(self, name: str) -> dict[str, Any]:
+            array, struct_ = pymilvus.DataType.ARRAY, pymilvus.DataType.STRUCT
+            return {"collection_name": name, "fields": [{"name": "parts", "type": array, "element_type": struct_}]}
+
+    with pytest.raises(SourceError, match="field parts is of type ARRAY of STRUCT"):
+        describe(Client(), "docs", lite=False)
 
 
 def test_a_name_that_cannot_be_kept_is_named() -> None:

@@ -15,6 +15,7 @@ from drtool.errors import InstantMovedError, SourceError, TargetNotEmptyError, U
 from drtool.sources.base import WHOLE, ExportItem, ExportPlace, RestorePlan
 from drtool.sources.milvus import MilvusSource
 from drtool.sources.milvus.address import Address
+from drtool.sources.milvus.connection import Connection
 from tests.sources.contract import Copy, back_up, plan_for, restore, rule_of
 from tests.sources.milvus import zoo
 
@@ -117,10 +118,53 @@ def test_a_path_without_a_database(tmp_path: Path) -> None:
     with pytest.raises(UnreachableError, match="does not exist"):
         source_of(tmp_path / "none.db").probe()
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "volume.db").mkdir()  # nothing is mounted there
+    with pytest.raises(UnreachableError, match="holds no Milvus Lite database") as caught:
+        source_of(tmp_path / "volume.db").probe()
+    assert "mounted" in caught.value.hint
+    assert list((tmp_path / "volume.db").iterdir()) == []
     (tmp_path / "file.db").write_text("x")
     with pytest.raises(UnreachableError, match="cannot be opened") as caught:
         source_of(tmp_path / "file.db").probe()
     assert caught.value.hint
+
+
+def test_a_database_beside_the_default_one(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    with closing(zoo.connect(path)) as connection:
+        connection.client.create_collection("of_default", dimension=2)
+    shop = MilvusSource("s", address=Address(str(path), database="shop"))
+    with pytest.raises(UnreachableError, match="has no database shop") as caught:
+        shop.probe()
+    assert "default" in caught.value.hint
+    with closing(Connection(Address(str(path), database="shop"), create=True)) as connection:
+        connection.client.create_collection("of_shop", dimension=2)
+        connection.client.insert("of_shop", [{"id": 1, "vector": [1.0, 2.0]}])
+    for source, other in ((shop, "default"), (source_of(path), "shop")):
+        [warning] = source.probe().warnings
+        assert f"leaves out: {other}" in warning
+    copies = back_up(shop)
+    assert set(copies) == {"of_shop", "of_shop#vectors"}
+    plan = plan_for(shop, copies)
+    with closing(shop.target(str(tmp_path / "new.db"))) as target:
+        restore(target, plan, copies)
+        with closing(target.read_back(plan)) as view:
+            assert {stream.name for stream in view.streams()} == set(copies)
+    new = str(tmp_path / "new.db")
+    assert MilvusSource("s", address=Address(new, database="shop")).probe().warnings == ()
+    assert "nothing is backed up" in MilvusSource("s", address=Address(new)).probe().warnings[0]
+
+
+def test_what_is_measured_has_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drtool.sources.milvus.view._NAME_CHARACTERS", 12)
+    path = tmp_path / "app.db"
+    with closing(zoo.connect(path)) as connection:
+        for name in ("one", "three"):
+            connection.client.create_collection(name, dimension=2)
+            connection.client.insert(name, [{"id": 1, "vector": [1.0, 2.0]}])
+    with closing(source_of(path).prepare(None).freeze()) as view:
+        view.settle()
+        assert set(view.point["recall"]) == {"one.vector"}
 
 
 @pytest.fixture

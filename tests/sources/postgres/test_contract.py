@@ -32,8 +32,7 @@ class PostgresHarness:
 
     def fill(self) -> None:
         """See ``Harness``."""
-        with connected(self.server.uri, self.name) as session:
-            zoo.fill(session, self.name)
+        zoo.make(self.server.uri, self.name)
 
     def change(self) -> None:
         """See ``Harness``."""

@@ -46,6 +46,19 @@ def test_large_objects_are_no_table() -> None:
     assert not names.matches("app.$largeobjects", "app.public.users")
 
 
+@pytest.mark.parametrize("pattern", ["app.public.userz", "app.public", "a*.public.*"])
+def test_definitions_go_along_with_what_somebody_named(pattern: str) -> None:
+    assert names.goes_along("app.$definitions", pattern)
+    assert names.goes_along("app.$sequences", pattern)
+    assert not names.goes_along("app.public.users", pattern)
+
+
+@pytest.mark.parametrize("pattern", ["app", "*", "app.*", "app.$definitions", '"app"'])
+def test_definitions_are_meant_by_who_means_the_database(pattern: str) -> None:
+    assert names.matches("app.$definitions", pattern) or pattern.startswith('"')
+    assert not names.goes_along("app.$definitions", pattern)
+
+
 def test_only_databases_are_renamed() -> None:
     assert names.rename("app.public.users", "app", "new") == "new.public.users"
     assert names.rename("app.public.users", "a*", "b*") == "bpp.public.users"
@@ -70,3 +83,20 @@ def test_addresses_are_shown_without_secrets() -> None:
     assert shown("postgresql://me@/app?host=%2Frun%2Fpg") == "postgresql:///run/pg/app"
     told = redacted("password sésame or s%C3%A9same\nfailed, tr&uc", uri)
     assert told == "password *** or *** failed, ***"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "postgresql://me:12/sesame@db/app",
+        "postgresql://me:12?sesame@db/app",
+        "postgresql://me:12@sesame@db/app",
+        "postgresql://db/app?password=sesame",
+        "host=db user=me password=sesame",
+        "host=db password='sesame'",
+    ],
+)
+def test_a_password_that_should_have_been_encoded_is_not_shown(uri: str) -> None:
+    assert "sesame" not in shown(uri)
+    assert "12" not in shown(uri)
+    assert "sesame" not in redacted("failed to resolve host 'sesame@db', or sesame", uri)

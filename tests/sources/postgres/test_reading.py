@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -15,9 +16,9 @@ from psycopg import OperationalError
 from drtool.errors import AuthenticationError, InstantMovedError, MissingToolError, SourceError, UsageError
 from drtool.sources.base import MISSING, WHOLE, Consistency, KeyRange, Proof
 from drtool.sources.cutting import CutRule, join
-from drtool.sources.postgres import PostgresSource, tools
+from drtool.sources.postgres import PostgresSource, freezing
 from drtool.sources.postgres.server import Server
-from tests.servers.postgres import connected
+from tests.servers.postgres import Session, connected
 from tests.servers.postgres import database as new_database
 from tests.servers.process import wait_until
 from tests.sources.contract import back_up, rule_of
@@ -67,8 +68,8 @@ def test_rows_that_a_policy_hides_are_an_error_that_names_the_table(server: Serv
 
 
 def test_a_role_that_may_read_everything_is_enough(server: Server, database: str, role: str) -> None:
+    zoo.make(server.uri, database)
     with connected(server.uri, database) as session:
-        zoo.fill(session, database)
         session.execute(f"GRANT pg_read_all_data TO {role}; ALTER ROLE {role} BYPASSRLS".encode())
         session.execute("SELECT lo_unlink(4711), lo_unlink(4712)")
     with closing(PostgresSource("pg", uri=as_role(server, role), databases=[database])) as source:
@@ -102,12 +103,12 @@ def _lets_in(uri: str) -> bool:
         return False
 
 
-def test_a_pg_dump_older_than_the_server_is_refused(server: Server, database: str) -> None:
-    older = tools.find("pg_dump", 16, None)
-    if tools.version_of_program(older) >= 18:
-        pytest.skip("there is no older pg_dump here")
+def test_a_pg_dump_older_than_the_server_is_refused(server: Server, database: str, tmp_path: Path) -> None:
+    older = tmp_path / "pg_dump"
+    older.write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 12.22'\n")
+    older.chmod(0o755)
     with (
-        closing(PostgresSource("pg", uri=server.uri, databases=[database], bin_dir=older.parent)) as source,
+        closing(PostgresSource("pg", uri=server.uri, databases=[database], bin_dir=tmp_path)) as source,
         pytest.raises(MissingToolError) as caught,
     ):
         source.probe()
@@ -169,8 +170,7 @@ def test_rows_that_are_excluded_are_defined_all_the_same(server: Server, databas
 
 
 def test_what_holds_numbers_of_the_catalogue_is_canonical(server: Server, database: str) -> None:
-    with connected(server.uri, database) as session:
-        zoo.fill(session, database)
+    zoo.make(server.uri, database)
     with closing(PostgresSource("pg", uri=server.uri, databases=[database], roles=False)) as source:
         copies = back_up(source)
     canonical = {name for name, copy in copies.items() if copy.stream.proof is Proof.CANONICAL}
@@ -178,8 +178,7 @@ def test_what_holds_numbers_of_the_catalogue_is_canonical(server: Server, databa
 
 
 def test_values_of_columns(server: Server, database: str) -> None:
-    with connected(server.uri, database) as session:
-        zoo.fill(session, database)
+    zoo.make(server.uri, database)
     with closing(PostgresSource("pg", uri=server.uri, databases=[database], roles=False)) as source:
         copies = back_up(source)
 
@@ -213,7 +212,7 @@ def test_a_part_may_begin_and_end_within_a_long_row(server: Server, database: st
         session.execute("CREATE TABLE long (id int PRIMARY KEY, body text)")
         session.execute("ALTER TABLE long ALTER body SET STORAGE EXTERNAL")
         session.execute(
-            "INSERT INTO long SELECT i, repeat(i::text, 9000000 * (i % 2) + 1) FROM generate_series(1, 4) i"
+            "INSERT INTO long SELECT i, repeat(i::text, 8600000 * (i % 2) + 1) FROM generate_series(1, 4) i"
         )
     source = PostgresSource("pg", uri=server.uri, databases=[database], roles=False)
     with closing(source), closing(source.prepare(None)) as prepared, closing(prepared.freeze()) as view:
@@ -228,8 +227,8 @@ def test_a_part_may_begin_and_end_within_a_long_row(server: Server, database: st
 
 
 def test_a_server_that_closes_in_the_middle_is_named(server: Server, database: str) -> None:
+    zoo.make(server.uri, database)
     with connected(server.uri, database) as session:
-        zoo.fill(session, database)
         source = PostgresSource("pg", uri=server.uri, databases=[database], roles=False)
         with closing(source), closing(source.prepare(None)) as prepared, closing(prepared.freeze()) as view:
             streams = {stream.name: stream for stream in view.streams()}
@@ -241,9 +240,62 @@ def test_a_server_that_closes_in_the_middle_is_named(server: Server, database: s
                 list(view.chunks(streams[f"{database}.public.big"], WHOLE, CutRule.for_average(bytes(32), 500)))
 
 
-def test_reading_ends_when_it_is_given_up(server: Server, database: str) -> None:
+def test_what_is_excluded_is_described_all_the_same_and_so_must_be_readable(
+    server: Server, database: str, role: str
+) -> None:
     with connected(server.uri, database) as session:
-        zoo.fill(session, database)
+        session.execute("CREATE SCHEMA closed; CREATE TABLE closed.t (id int); CREATE SEQUENCE closed.s")
+    source = PostgresSource(
+        "pg", uri=as_role(server, role), databases=[database], exclude=[f"{database}.closed"], roles=False
+    )
+    with closing(source):
+        told = [lack.privilege for lack in source.lacks() if lack.fatal]
+        assert [any(f"{database}.closed.{name} " in each for each in told) for name in "ts"] == [True, True]
+        with pytest.raises(AuthenticationError) as caught:
+            back_up(source)
+    assert "closed" in caught.value.message
+    assert caught.value.hint
+
+
+def test_tables_that_change_places_move_the_instant(server: Server, database: str) -> None:
+    with connected(server.uri, database) as session, connected(server.uri, database) as other:
+        session.execute("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)")
+        session.execute(
+            "BEGIN; ALTER TABLE a RENAME TO c; ALTER TABLE b RENAME TO a; ALTER TABLE c RENAME TO b;"
+            " LOCK a, b IN ACCESS EXCLUSIVE MODE"
+        )
+        source = PostgresSource("pg", uri=server.uri, databases=[database], roles=False)
+        with closing(source), closing(source.prepare(None)) as prepared, ThreadPoolExecutor(1) as pool:
+            frozen = pool.submit(prepared.freeze)
+            try:
+                wait_until(lambda: _waits(other), "a lock to be waited for")
+            finally:
+                session.execute("COMMIT")
+            with pytest.raises(InstantMovedError):
+                frozen.result().close()
+
+
+def _waits(session: Session) -> bool:
+    waiting = "SELECT FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname ="
+    return bool(session.execute(f"{waiting} current_database())".encode()).fetchall())
+
+
+def test_a_table_that_is_held_for_long_is_an_error_that_says_so(
+    server: Server, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(freezing, "_LOCK_SECONDS", 1)
+    with connected(server.uri, database) as session:
+        session.execute("CREATE TABLE t (id int)")
+        session.execute("BEGIN; LOCK t IN ACCESS EXCLUSIVE MODE")
+        source = PostgresSource("pg", uri=server.uri, databases=[database], roles=False)
+        with closing(source), closing(source.prepare(None)) as prepared, pytest.raises(SourceError) as caught:
+            prepared.freeze()
+    assert database in caught.value.message
+    assert "ALTER TABLE" in caught.value.hint
+
+
+def test_reading_ends_when_it_is_given_up(server: Server, database: str) -> None:
+    zoo.make(server.uri, database)
     source = PostgresSource("pg", uri=server.uri, databases=[database], roles=False)
     with closing(source), closing(source.prepare(None)) as prepared, closing(prepared.freeze()) as view:
         [stream] = [stream for stream in view.streams() if stream.name.endswith(".big")]

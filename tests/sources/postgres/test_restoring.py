@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from drtool.errors import IncompleteRestoreError, MissingToolError, SourceError, TargetNotEmptyError, UsageError
+from drtool.errors import (
+    ExportError,
+    IncompleteRestoreError,
+    MissingToolError,
+    SourceError,
+    TargetNotEmptyError,
+    UsageError,
+)
 from drtool.sources.base import ExportItem, ExportPlace, RestoreItem, RestorePlan
-from drtool.sources.postgres import PostgresSource, definitions, tools
+from drtool.sources.postgres import PostgresSource, definitions, dumping, tools
 from drtool.sources.postgres.definitions import DatabaseDefinition
-from drtool.sources.postgres.server import Server
+from drtool.sources.postgres.server import Server, running
 from tests.servers.postgres import connected
 from tests.sources.contract import Copy, back_up, check_restored, load_all, plan_for, restore
 from tests.sources.postgres import zoo
@@ -40,8 +47,7 @@ def only(plan: RestorePlan, *patterns: str) -> RestorePlan:
 def test_one_table_comes_back_beside_without_what_it_refers_to(
     server: Server, database: str, source: PostgresSource
 ) -> None:
-    with connected(server.uri, database) as session:
-        zoo.fill(session, database)
+    zoo.make(server.uri, database)
     copies = back_up(source)
     plan = only(plan_for(source, copies), f"{database}.public.refers")
     with closing(source.target(None)) as target:
@@ -77,6 +83,26 @@ def test_in_place_replaces_a_whole_database_or_nothing(server: Server, database:
             target.inspect(RestorePlan(part, "m", replace=True))
         restore(target, RestorePlan(items, "m", replace=True), copies)
         check_restored(source, target, RestorePlan(items, "m"), copies)
+
+
+def test_rows_that_no_backup_holds_are_not_dropped_with_their_database(server: Server, database: str) -> None:
+    with connected(server.uri, database) as session:
+        session.execute("CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1); CREATE TABLE s (id int)")
+    source = PostgresSource("pg", uri=server.uri, databases=[database], exclude=[f"{database}.public.s"], roles=False)
+    copies = back_up(source)
+    items = tuple(replace(item, name=item.stream.name) for item in plan_for(source, copies).items)
+    plan = RestorePlan(items, "m", replace=True)
+    with closing(source.target(None)) as target:
+        assert target.inspect(plan).lasting == ()
+        assert [source.matches(f"{database}.public.since", one) for one in target.inspect(plan).swept] == [True]
+        with connected(server.uri, database) as session:
+            session.execute("INSERT INTO s VALUES (1)")
+        [told] = target.inspect(plan).lasting
+        assert told.startswith(f"{database}.public.s: ")
+        with pytest.raises(TargetNotEmptyError):
+            target.begin(plan)
+    with connected(server.uri, database) as session:
+        assert session.execute("SELECT count(*) FROM s").fetchall() == [(1,)]
 
 
 def test_an_empty_database_is_used_as_it_is(server: Server, database: str, source: PostgresSource) -> None:
@@ -165,12 +191,8 @@ def test_rows_longer_than_a_record_come_back(server: Server, database: str, sour
         check_restored(source, target, plan, copies)
 
 
-def test_psql_reads_an_export(server: Server, database: str, source: PostgresSource, tmp_path: Path) -> None:
-    with connected(server.uri, database) as session:
-        zoo.fill(session, database)
-        expected = zoo.listing(session, database)
-    copies = back_up(source)
-    exporter = source.exporter(ExportPlace("there", "18", tmp_path))
+def _export(source: PostgresSource, copies: Mapping[str, Copy], directory: Path) -> None:
+    exporter = source.exporter(ExportPlace("there", "18", directory))
     items = [
         ExportItem(copy.stream, sum(chunk.records for chunk in copy.chunks), len(copy.data)) for copy in copies.values()
     ]
@@ -178,22 +200,113 @@ def test_psql_reads_an_export(server: Server, database: str, source: PostgresSou
         written = exporter.write(item, (chunk.data for chunk in copies[item.stream.name].chunks))
         assert (written.records, written.bytes) == (item.records, item.bytes)
     assert any("psql" in note for note in exporter.finish())
-    with connected(server.uri) as session:
-        session.execute(f"DROP DATABASE {database}".encode())
+
+
+def _read_by_psql(server: Server, directory: Path) -> None:
     psql = tools.find("psql", 14, None)
     done = subprocess.run(
         [psql, "-X", "-q", "-d", server.uri, "-f", "restore.sql"],
-        cwd=tmp_path,
+        cwd=directory,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_psql_reads_an_export(server: Server, database: str, source: PostgresSource, tmp_path: Path) -> None:
+    zoo.make(server.uri, database)
+    with connected(server.uri, database) as session:
+        expected = zoo.listing(session, database)
+    copies = back_up(source)
+    _export(source, copies, tmp_path)
+    with connected(server.uri) as session:
+        session.execute(f"DROP DATABASE {database}".encode())
+    _read_by_psql(server, tmp_path)
     with connected(server.uri, database) as session:
         assert zoo.listing(session, database) == expected
     after = back_up(source)
     for name, copy in copies.items():
         assert list(source.differences(copy.stream, after[name].stream)) == []
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_names_and_text_in_the_database_s_own_encoding(
+    server: Server, database: str, source: PostgresSource, tmp_path: Path, encoding: str
+) -> None:
+    with connected(server.uri) as session:
+        session.execute(f"DROP DATABASE {database}".encode())
+        of = f"TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+        session.execute(f"CREATE DATABASE {database} {of}".encode())
+    with connected(server.uri, database) as session:
+        session.execute("SET client_encoding TO UTF8")
+        session.execute('CREATE TABLE "täb" ("köy" text PRIMARY KEY, b text); CREATE TABLE "kéyless" (b text)'.encode())
+        session.execute(
+            "INSERT INTO \"täb\" VALUES ('ä', 'ü'), ('b', NULL); INSERT INTO \"kéyless\" VALUES ('ß')".encode()
+        )
+        if encoding == "SQL_ASCII":
+            session.execute("SET client_encoding TO SQL_ASCII")
+            session.execute(b"INSERT INTO \"t\xc3\xa4b\" VALUES ('\xff', '\xe4')")
+            session.execute("SELECT lo_create(7)")
+    copies = back_up(source)
+    assert source.lacks() == []
+    plan = plan_for(source, copies)
+    with closing(source.target(None)) as target:
+        restore(target, plan, copies)
+        check_restored(source, target, plan, copies)
+    _export(source, copies, tmp_path)
+    with connected(server.uri) as session:
+        session.execute(f"DROP DATABASE {database}".encode())
+    _read_by_psql(server, tmp_path)
+    assert {name: copy.data for name, copy in back_up(source).items() if copy.stream.kind == definitions.TABLE} == {
+        name: copy.data for name, copy in copies.items() if copy.stream.kind == definitions.TABLE
+    }
+
+
+def test_a_name_that_psql_would_take_for_a_command_is_not_exported(
+    server: Server, database: str, source: PostgresSource, tmp_path: Path
+) -> None:
+    with connected(server.uri, database) as session:
+        session.execute('CREATE TABLE "a\n\\! true" (id int PRIMARY KEY)')
+    copies = back_up(source)
+    with pytest.raises(ExportError) as caught:
+        _export(source, copies, tmp_path)
+    assert caught.value.hint
+    plan = plan_for(source, copies)
+    with closing(source.target(None)) as target:
+        restore(target, plan, copies)
+        check_restored(source, target, plan, copies)
+
+
+@pytest.mark.heavy
+def test_thousands_of_tables_need_not_be_locked_at_once(server: Server, database: str, source: PostgresSource) -> None:
+    with connected(server.uri, database) as session:
+        for start in range(0, 400, 100):
+            many = (f"CREATE TABLE t{start + number} (id serial, body text);" for number in range(100))
+            session.execute("".join(many).encode())
+    copies = back_up(source)
+    plan = plan_for(source, copies)
+    postgres = tools.find("postgres", 18, None)
+    few = {"max_locks_per_transaction": "10", "max_connections": "20"}
+    with running(postgres, settings=few) as small, closing(source.target(small.uri)) as target:
+        target.begin(plan)
+        with connected(small.uri, f"{database}_restored") as session:
+            assert session.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchall() == [(400,)]
+
+
+def test_a_function_may_hold_what_pg_dump_says_at_its_end() -> None:
+    def entry(name: str, body: str) -> str:
+        return f"--\n-- Name: {name}; Type: FUNCTION; Schema: public; Owner: me\n--\n\n{body}\n"
+
+    end = "--\n-- PostgreSQL database dump complete\n--\n"
+    sql = entry("one", f"$$\n{end}$$;") + entry("two", "$$ $$;") + end
+    assert [found.name for found in dumping.entries(sql)] == ["one", "two"]
+
+
+def test_no_password_is_left_in_a_file() -> None:
+    with dumping._service("postgresql://me:sesame@db/app", "app") as environment:
+        assert environment["PGPASSWORD"] == "sesame"
+        assert "sesame" not in Path(environment["PGSERVICEFILE"]).read_text(encoding="utf-8")
 
 
 def test_there_is_no_archive(source: PostgresSource) -> None:

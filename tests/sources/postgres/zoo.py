@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import struct
+import uuid
 
-from tests.servers.postgres import Session
+from tests.servers.postgres import Session, connected
 
 #: Roles are the whole server's: all databases of the zoo share these.
 ROLES = ("zoo_owner", "zoo_reader")
@@ -92,15 +94,33 @@ GRANT SELECT ON LARGE OBJECT 4711 TO zoo_reader;
 """
 
 
-def fill(session: Session, name: str) -> None:
-    """Make all of it in the session's database."""
+@functools.cache
+def _original(uri: str) -> str:
+    """A database of a server that is the zoo: copying it is quicker than filling another one."""
+    name = f"zoo{uuid.uuid4().hex[:12]}"
+    with connected(uri) as session:
+        session.execute(f"CREATE DATABASE {name}".encode())
+    with connected(uri, name) as session:
+        _fill(session)
+    return name
+
+
+def make(uri: str, name: str) -> None:
+    """A database of a server becomes the zoo, whatever was in it."""
+    original = _original(uri)
+    with connected(uri) as session:
+        session.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+        session.execute(f'CREATE DATABASE "{name}" TEMPLATE {original} STRATEGY file_copy'.encode())
+        session.execute(f"ALTER DATABASE \"{name}\" SET work_mem TO '5MB'".encode())
+        session.execute(f'ALTER DATABASE "{name}" SET search_path TO public, "odd.one"'.encode())
+        session.execute(f"COMMENT ON DATABASE \"{name}\" IS 'a zoo'".encode())
+
+
+def _fill(session: Session) -> None:
     for role in ROLES:
         made = f"CREATE ROLE {role}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL"
         session.execute(f"DO $$BEGIN {made}; END$$".encode())
     session.execute(_SQL.encode())
-    session.execute(f"ALTER DATABASE \"{name}\" SET work_mem TO '5MB'".encode())
-    session.execute(f'ALTER DATABASE "{name}" SET search_path TO public, "odd.one"'.encode())
-    session.execute(f"COMMENT ON DATABASE \"{name}\" IS 'a zoo'".encode())
 
 
 def change(session: Session) -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from drtool.errors import MissingToolError, SourceError, TargetNotEmptyError
+from drtool.errors import IncompleteRestoreError, MissingToolError, SourceError, TargetNotEmptyError
 from drtool.sources.base import Consistency, ExportItem, ExportPlace, Proof, RestorePlan
 from drtool.sources.qdrant import QdrantSource
 from drtool.sources.qdrant.addresses import Address, Kind
 from drtool.sources.qdrant.edge import copy_shards
+from drtool.sources.qdrant.edge_writing import EdgeWriter
+from drtool.sources.qdrant.points import Point
 from drtool.sources.qdrant.stores import Selection
+from drtool.sources.qdrant.target import QdrantTarget
 from tests.sources.contract import Copy, back_up, check_restored, plan_for, read_all, restore
 
 qdrant_edge = pytest.importorskip("qdrant_edge")
@@ -210,6 +213,37 @@ def test_what_is_no_shard_is_in_the_way_and_stays(tmp_path: Path, *, replace: bo
             check_restored(source, target, plan, copies)
 
 
+def test_a_full_disk_ends_a_restore_with_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path / "docs", [qdrant_edge.Point(1, [1.0, 2.0, 3.0, 4.0], {})])
+    with closing(source_of(tmp_path)) as source:
+        copies = back_up(source)
+        plan = plan_for(source, copies)
+        with closing(source.target(f"edge:{tmp_path / 'restored'}")) as target:
+            monkeypatch.setattr("drtool.sources.qdrant.edge_writing._LEAST_FREE", 1 << 62)
+            with pytest.raises(IncompleteRestoreError, match="MiB free") as caught:
+                restore(target, plan, copies)
+            assert "room" in caught.value.hint
+            monkeypatch.undo()
+            restore(target, plan, copies)
+            check_restored(source, target, plan, copies)
+
+
+class _Forgetful(EdgeWriter):
+    """An engine that loses what it took."""
+
+    def upsert(self, name: str, points: Sequence[Point]) -> None:
+        super().upsert(name, points[1:])
+
+
+def test_a_restore_of_fewer_points_is_no_success(tmp_path: Path) -> None:
+    make(tmp_path / "docs", [qdrant_edge.Point(number, [1.0, 2.0, 3.0, 4.0], {}) for number in (1, 2)])
+    with closing(source_of(tmp_path)) as source:
+        copies = back_up(source)
+        writer = _Forgetful(Address(Kind.EDGE, str(tmp_path / "restored")))
+        with closing(QdrantTarget(writer)) as target, pytest.raises(IncompleteRestoreError, match=r"1 point\b.* 2"):
+            restore(target, plan_for(source, copies), copies)
+
+
 @pytest.mark.parametrize("indexed", [False, True])
 def test_vectors_get_an_index_where_they_had_one(tmp_path: Path, *, indexed: bool) -> None:
     optimizers = qdrant_edge.EdgeOptimizersConfig(indexing_threshold=1)
@@ -228,6 +262,19 @@ def test_vectors_get_an_index_where_they_had_one(tmp_path: Path, *, indexed: boo
         assert (shard.info().indexed_vectors_count > 0) == indexed
 
 
+def test_recall_is_measured_of_vectors_that_most_points_have(tmp_path: Path) -> None:
+    def vectors(number: int) -> dict[str, list[float]]:
+        one = [float(number), 1.0, 0.0, 0.0]
+        return {"text": one} if number else {"text": one, "image": one}
+
+    both = {name: shards.dense(4, "Euclid") for name in ("text", "image")}
+    make(tmp_path / "docs", [qdrant_edge.Point(number, vectors(number), {}) for number in range(60)], both)
+    with closing(source_of(tmp_path)) as source, closing(source.prepare(None).freeze()) as view:
+        read_all(view)
+        view.settle()
+        assert view.point["recall"] == {"docs/text": 1.0}
+
+
 def test_values_of_the_payload(tmp_path: Path) -> None:
     make(
         tmp_path / "docs", [qdrant_edge.Point(2, [0.0] * 4, {"doc": {"id": "a"}}), qdrant_edge.Point(3, [0.0] * 4, {})]
@@ -240,7 +287,6 @@ def test_values_of_the_payload(tmp_path: Path) -> None:
     assert missing != "a"
 
 
-@pytest.mark.heavy
 def test_an_export_is_parquet_with_the_payload_as_columns(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     make(tmp_path / "shards" / "docs", [qdrant_edge.Point(2, [1.0, 2.0, 3.0, 4.0], {"doc": "a"})])

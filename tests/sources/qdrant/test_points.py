@@ -46,7 +46,7 @@ def test_keys_sort_as_the_engine_does(ids: list[Any]) -> None:
 
 def test_an_integer_that_cannot_be_kept_is_named() -> None:
     assert item_record(Point(7, {"n": [10**40]}, {}))
-    with pytest.raises(SourceError, match="item 7 .* 34 digits"):
+    with pytest.raises(SourceError, match=r"item 7 .* 34 digits"):
         item_record(Point(7, {"n": [10**40 + 1]}, {}))
 
 

@@ -48,7 +48,7 @@ def filled(stub: Stub) -> Stub:
             sparse_vectors_config={"words": models.SparseVectorParams(modifier=models.Modifier.IDF)},
             hnsw_config=models.HnswConfigDiff(m=8),
         )
-        sparse = models.SparseVector(indices=[3, 7], values=[0.5, 0.25])
+        sparse = models.SparseVector(indices=[3, 7], values=[0.1, 0.25])
         points = [
             models.PointStruct(id=one, payload={"n": one}, vector={"dense": [1.0, one, 2.0, 3.0], "words": sparse})
             for one in range(POINTS)

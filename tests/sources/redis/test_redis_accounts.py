@@ -11,6 +11,7 @@ import pytest
 from drtool.errors import AuthenticationError, ConfigError, UnreachableError
 from drtool.sources.base import Consistency
 from drtool.sources.redis import RedisSource
+from drtool.sources.redis import uri as uris
 from drtool.sources.redis.connection import Client
 from drtool.sources.redis.server import RunningServer
 from tests.sources.contract import back_up, plan_for, restore
@@ -140,3 +141,9 @@ def test_nobody_listens_at_a_socket() -> None:
     source = RedisSource("redis", uri="unix:///no/such/socket")
     with closing(source), pytest.raises(UnreachableError):
         source.probe()
+
+
+@pytest.mark.parametrize("uri", ["redis://me:se?same@db/0", "redis://me:se#same@db/0", "redis://me:se/same@db/0"])
+def test_a_password_that_should_have_been_encoded_is_not_shown(uri: str) -> None:
+    assert uris.shown(uri) in ("redis://…", "redis://db/0")
+    assert "same" not in uris.redacted(f"no host same in {uri}", uri)

@@ -17,7 +17,6 @@ from drtool.sources.base import ExportItem, ExportPlace, Loaded, Proof, StreamIn
 from drtool.sources.vectors.exporting import ParquetExporter, Shape, VectorKind, directory_name
 from drtool.sources.vectors.records import VECTORS, Id, encode_item, encode_vectors
 
-pytestmark = pytest.mark.heavy
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 np = pytest.importorskip("numpy")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from drtool.errors import SourceError
 from drtool.sources.vectors.records import encode_item
 from drtool.sources.vectors.spooling import Spool
 
@@ -19,3 +22,13 @@ def test_what_was_added_is_read_again_and_again(tmp_path: Path) -> None:
     both = zip(spool, spool, strict=True)
     assert [(one[0], bytes(one[1])) for one, other in both if one == other] == expected
     assert spool.records == 50
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    (tmp_path / "spool").symlink_to("/dev/full")
+    spool = Spool(tmp_path / "spool")
+    with pytest.raises(SourceError, match="No space left") as caught:
+        spool.add([encode_item("a", {"n": "x" * 1_000_000})])
+    assert "TMPDIR" in caught.value.hint
+    with pytest.raises(SourceError, match="No such file"):
+        Spool(tmp_path / "none" / "spool")
