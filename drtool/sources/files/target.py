@@ -235,9 +235,8 @@ class _Site:
         """The tree is complete. Returns what had to be kept elsewhere, as sentences."""
         kept: list[str] = []
         if os.path.lexists(self.replaced) and os.path.lexists(self.path):
-            kept += self._clear(
-                left_out(self.replaced, excluded), excluded
-            )  # an earlier attempt was killed while it did
+            # An earlier attempt was killed while it did so.
+            kept += self._clear(left_out(self.replaced, excluded), excluded)
         # Looked for before anything moves, so that it is at its place again soon.
         stays = left_out(self.replaced if os.path.lexists(self.replaced) else self.path, excluded)
         if (found := self.content()) is not None:
