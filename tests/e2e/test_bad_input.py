@@ -24,6 +24,8 @@ from tests.servers.mongod import shared
 from tests.sources import mongo_zoo
 from tests.sources.mongo import Client, raw_documents, source_of, unique_database
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture
 def alone() -> Iterator[Client]:

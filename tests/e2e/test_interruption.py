@@ -17,6 +17,8 @@ from tests.operations.site import Site, fill, hashes, small_packs
 from tests.servers.process import wait_until
 from tests.sources.mongo import Client, unique_database
 
+pytestmark = pytest.mark.heavy
+
 MEGABYTES = 7  # about as many packs
 
 
@@ -123,7 +125,6 @@ def test_killed_after_the_commit(host: Site, client: Client, filled: str) -> Non
     _check_then_go_on(host, client, filled, committed=2)
 
 
-@pytest.mark.heavy
 def test_killed_again_and_again(host: Site, client: Client, filled: str) -> None:
     for moment in ("after:packs/:2", "before:index/:1", "after:packs/:1", "after:index/:1"):
         with halted(host, moment, "backup", "nightly") as process:

@@ -30,6 +30,8 @@ from tests.servers.mongod import shared
 from tests.servers.process import answers, wait_until
 from tests.sources.mongo import unique_database
 
+pytestmark = pytest.mark.heavy
+
 _Kill = Callable[[], None]
 
 

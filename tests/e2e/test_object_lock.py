@@ -16,6 +16,8 @@ from tests.servers import s3
 from tests.servers.vaults import PREFIX, Vault, open_vault
 from tests.sources.mongo import Client
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture
 def vault(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vault]:

@@ -32,7 +32,8 @@ class ServerOptions:
     """
 
     replica_set: str | None = None
-    cache_gb: float = 0.25
+    #: In the smallest that mongod takes, 0.25, one document of 16 MB and its oplog entry may be "too large".
+    cache_gb: float = 0.5
     oplog_mb: int = 990
     parameters: Mapping[str, str] = field(default_factory=dict)
     arguments: Sequence[str] = ()
