@@ -171,7 +171,8 @@ def test_a_server_with_a_short_window(tmp_path: Path) -> None:
     options = ServerOptions(replica_set="short", parameters={"minSnapshotHistoryWindowInSeconds": "1"})
     with running(find_mongod(), options) as server, connect(server.uri) as client:
         chance = random.Random(6)
-        client.app.c.insert_many([{"_id": n, "x": chance.randbytes(2000)} for n in range(3000)])
+        # So much that after three chunks, however they fall, more than one reply is still to come.
+        client.app.c.insert_many([{"_id": n, "x": chance.randbytes(5000)} for n in range(3000)])
         site = Site(tmp_path, server.uri, {"nightly": ("app",)}).set_up()
         real = MongoView.chunks
         moved: list[MongoView] = []
