@@ -32,6 +32,8 @@ _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "fsync": "off",
+    # In the directory, which goes after a kill, too; other kinds stay in /dev/shm then.
+    "dynamic_shared_memory_type": "mmap",
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "wal_level": "minimal",
