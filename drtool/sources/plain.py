@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from drtool.errors import ExportError, UsageError
+from drtool.errors import UsageError
 from drtool.sources.base import (
     WHOLE,
     Base,
@@ -163,4 +163,4 @@ class PlainExporter:
         self, item: ExportItem, chunks: Iterable[bytes], beside: Sequence[tuple[ExportItem, Iterable[bytes]]]
     ) -> Sequence[Loaded]:
         """Never called: no stream here is completed by another."""
-        raise ExportError(f"{item.stream.name} cannot be exported", hint=str((chunks, beside)))
+        raise AssertionError((item, chunks, beside))
