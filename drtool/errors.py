@@ -103,6 +103,32 @@ class PartialError(DrtoolError):
         self.causes: Mapping[str, DrtoolError] = dict(causes or {})
 
 
+class SkippedError(DrtoolError):
+    """A hook asked that this run be skipped."""
+
+    exit_code = ExitCode.SKIPPED
+
+
+class HookError(DrtoolError):
+    """A command of the operator's that goes with a run failed, or took too long."""
+
+
+class TimeLimitError(DrtoolError):
+    """A run took longer than it may, and was stopped."""
+
+
+class NotificationError(DrtoolError):
+    """A notification could not be delivered; ``retry_after`` is how many seconds the target asks to wait, if it does."""
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class StateError(DrtoolError):
+    """What drtool keeps on this host (runs, alerts) cannot be read or written."""
+
+
 # --- storage -----------------------------------------------------------------------------
 
 

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
-from drtool.config.model import Model, Percent, no_truth_value
+from drtool.config.model import Duration, Model, Percent, no_truth_value
 from drtool.config.policies import Policy
 from drtool.config.spans import Span
+from drtool.config.timing import Cron, Repeated
 
 
-def _cron(expression: str) -> str:
-    from croniter import CroniterBadDateError, croniter
+class VerifyAfter(Model):
+    """How far each snapshot is verified once it is taken."""
 
-    if len(expression.split()) != 5 or not croniter.is_valid(expression):
-        raise ValueError("must be a cron expression of five fields, such as '0 2 * * *'")
-    try:
-        croniter(expression).get_next()
-    except CroniterBadDateError:
-        raise ValueError("names a day that never comes") from None
-    return expression
+    level: Literal["listed", "intact", "readable", "restored"] = Field(description="The level of verification.")
+    sample: Percent | None = Field(default=None, description="The share of the chunks that is looked at.")
 
 
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("is no time zone; write one such as Europe/Berlin or UTC") from None
-    return name
+class Objectives(Model):
+    """What recovery must reach, in seconds: monitoring and drills hold what is there against it."""
+
+    rpo: Duration | None = Field(default=None, description="How old the newest snapshot may get.")
+    rto: Duration | None = Field(default=None, description="How long a recovery may take.")
 
 
-class Job(Model):
+class Job(Repeated):
     """Sources that are backed up together, by name; at least one, each once. ``check`` is from 0 to 1."""
 
     sources: tuple[str, ...] = Field(min_length=1, description="Names of sources.")
@@ -44,14 +38,15 @@ class Job(Model):
         description="The share of what did not change that an increment reads all the same, to check itself.",
         json_schema_extra={"default": "2%"},
     )
-    schedule: Annotated[str, AfterValidator(_cron)] | None = Field(
+    schedule: Cron | None = Field(
         default=None,
-        description="When backups are taken (cron), so that retention knows how many to expect.",
-        json_schema_extra={"examples": ["0 2 * * *"]},
+        description="When drtool schedule run takes a backup (cron); retention knows from it how many to expect.",
+        json_schema_extra={"examples": ["0 2 * * *", "@daily"]},
     )
-    timezone: Annotated[str, AfterValidator(_zone)] | None = Field(
-        default=None, description="The time zone of the schedule; without it, this host's."
+    verify: VerifyAfter | None = Field(
+        default=None, description="How far drtool schedule run verifies each snapshot, right after it was taken."
     )
+    objectives: Objectives = Field(default_factory=Objectives, description="What recovery must reach.")
     retention: Policy | None = Field(
         default=None,
         description="Which snapshots to keep: the name of a policy, a file, or its rules; without it, all.",

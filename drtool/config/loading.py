@@ -13,7 +13,7 @@ from drtool.config.copies import CopySettings
 from drtool.config.document import Document, parse
 from drtool.config.environment import expand
 from drtool.config.explaining import explain
-from drtool.config.jobs import Job
+from drtool.config.jobs import Job, Objectives, VerifyAfter
 from drtool.config.limits import Limits
 from drtool.config.paths import DIRECTORY
 from drtool.config.places import find_config
@@ -22,8 +22,10 @@ from drtool.config.relations import SIDES, Relation
 from drtool.config.repository import RepositorySettings
 from drtool.config.root import Config
 from drtool.config.rules import Rules
+from drtool.config.schedules import ScheduledTask
 from drtool.config.secrets import Secret
 from drtool.config.sources import settings_model
+from drtool.config.timing import Hooks, Ping
 from drtool.errors import ConfigError
 
 
@@ -53,6 +55,7 @@ def parse_config(text: str, file: Path, environment: Mapping[str, str] = os.envi
     if document.content is not None:
         problems += _unknown_sources(document)
         problems += _unknown_in_relations(document)
+        problems += _unknown_in_schedules(document)
         config = _validated(document, file.absolute().parent, problems)
     if problems or config is None:
         raise refuse(str(file), problems)
@@ -84,6 +87,16 @@ def _model_at(key: KeyPath, content: Any) -> type[BaseModel] | None:
             return Job
         case ("jobs", str(), "retention"):
             return Rules
+        case ("jobs", str(), "verify"):
+            return VerifyAfter
+        case ("jobs", str(), "objectives"):
+            return Objectives
+        case ("schedules", str()):
+            return ScheduledTask
+        case ("jobs" | "schedules", str(), "hooks"):
+            return Hooks
+        case ("jobs" | "schedules", str(), "ping"):
+            return Ping
         case ("sources", str(name)):
             return settings_model(content["sources"][name]["type"])
     return None
@@ -129,16 +142,33 @@ def _unknown_in_relations(document: Document) -> list[Problem]:
     return problems
 
 
+def _unknown_in_schedules(document: Document) -> list[Problem]:
+    """Schedules about jobs and sources that are not there, or called like a job, whose runs theirs would be."""
+    content = document.content if isinstance(document.content, dict) else {}
+    schedules, jobs = (found if isinstance(found := content.get(part), dict) else {} for part in ("schedules", "jobs"))
+    problems = []
+    for name, settings in schedules.items():
+        if name in jobs:
+            own: KeyPath = ("schedules", name)
+            problems.append(Problem(document.line_of(own), own, "there is a job of this name: choose another"))
+        for part, word in (("jobs", "job"), ("sources", "source")):
+            there = found if isinstance(found := content.get(part), dict) else {}
+            named = settings.get(part) if isinstance(settings, dict) else None
+            for position, one in enumerate(named if isinstance(named, list) else ()):
+                if isinstance(one, str) and one not in there:
+                    key: KeyPath = ("schedules", name, part, position)
+                    problems.append(Problem(document.line_of(key), key, f"no {word} '{one}'{nearest(one, there)}"))
+    return problems
+
+
 def _sources_of(job: Any) -> Any:
     return job.get("sources") if isinstance(job, dict) else None
 
 
 def _with_named_secrets(config: Config) -> Config:
     """Give each secret its place in the file as its name, for the errors of `Secret.reveal`."""
-    sources = {name: _name_secrets(source, ("sources", name)) for name, source in config.sources.items()}
-    return config.model_copy(
-        update={"repository": _name_secrets(config.repository, ("repository",)), "sources": sources}
-    )
+    named = {part: _name_secrets(value, (part,)) for part, value in config}
+    return config.model_copy(update=named)
 
 
 def _name_secrets(value: Any, key: KeyPath) -> Any:
@@ -146,6 +176,8 @@ def _name_secrets(value: Any, key: KeyPath) -> Any:
         return value.named(dotted(key))
     if isinstance(value, BaseModel):
         return value.model_copy(update={name: _name_secrets(inner, (*key, name)) for name, inner in value})
+    if isinstance(value, dict):
+        return {name: _name_secrets(inner, (*key, name)) for name, inner in value.items()}
     if isinstance(value, tuple):
         return tuple(_name_secrets(inner, (*key, number)) for number, inner in enumerate(value))
     return value

@@ -11,6 +11,7 @@ from drtool.config.limits import Limits
 from drtool.config.model import Model, Name
 from drtool.config.relations import Relation
 from drtool.config.repository import RepositorySettings
+from drtool.config.schedules import ScheduledTask
 from drtool.config.sources import AnySource
 
 
@@ -22,6 +23,9 @@ class Config(Model):
     jobs: dict[Name, Job] = Field(min_length=1, description="What is backed up together, by name.")
     relations: tuple[Relation, ...] = Field(
         default=(), description="What must hold between streams of a snapshot, checked by trial restores."
+    )
+    schedules: dict[Name, ScheduledTask] = Field(
+        default_factory=dict, description="What is done repeatedly beside the jobs' backups, by name."
     )
     limits: Limits = Field(default_factory=Limits, description="How much of this host drtool may use.")
 

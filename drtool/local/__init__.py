@@ -1,0 +1,1 @@
+"""What a host keeps for itself: clock, locks, and small databases under the state directory."""
