@@ -61,8 +61,10 @@ def command(
     --storage it tries every guarantee that drtool rests on, on objects of its own, and says what is lost where the
     store lacks one.
     """
-    from drtool.operations.doctor import examine, examine_storage, examine_target
-    from drtool.operations.findings import Verdict
+    from drtool.operations.doctor.examining import examine
+    from drtool.operations.doctor.findings import Verdict
+    from drtool.operations.doctor.sources import examine_target
+    from drtool.operations.doctor.store import examine_storage
 
     config = context.config()
     output = context.output
@@ -97,7 +99,7 @@ def _print_policy(config: Config, output: Output, role: str, principals: tuple[s
 
 
 def _print_roles(config: Config, output: Output, purpose: str) -> None:
-    from drtool.operations.doctor import roles_of
+    from drtool.operations.doctor.sources import roles_of
 
     printed = 0
     for source, of, commands in roles_of(config):

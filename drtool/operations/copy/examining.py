@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from drtool.operations.copy.opening import opened_pair
-from drtool.operations.findings import Finding, Verdict
+from drtool.operations.doctor.findings import Finding, Verdict
 from drtool.repository.manifests import SNAPSHOTS
 
 if TYPE_CHECKING:

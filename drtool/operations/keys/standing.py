@@ -17,12 +17,16 @@ class Standing:
     recipients: int
     escrows: int
 
+    @property
+    def hangs_on_one(self) -> bool:
+        """Are the backups lost with one identity, as far as the repository can tell?"""
+        return self.recipients == 1 and not self.escrows
+
     def __str__(self) -> str:
         read = "one identity reads" if self.recipients == 1 else f"{self.recipients} identities read"
         in_escrow = {0: "none lies", 1: "one lies"}.get(self.escrows, f"{self.escrows} lie")
-        alone = self.recipients == 1 and not self.escrows
         return f"{read} the backups, {in_escrow} in escrow" + (
-            ": without it they are lost, so keep it twice" if alone else ""
+            ": without it they are lost" if self.hangs_on_one else ""
         )
 
 

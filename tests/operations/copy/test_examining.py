@@ -9,7 +9,7 @@ import pytest
 from drtool.config.loading import load_config
 from drtool.errors import RepositoryMissingError
 from drtool.operations.copy.examining import examine_copy
-from drtool.operations.findings import Finding, Verdict
+from drtool.operations.doctor.findings import Finding, Verdict
 from tests.operations.copy.places import FIRST, Place
 from tests.repository.builders import backup
 

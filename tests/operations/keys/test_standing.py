@@ -8,7 +8,8 @@ from pathlib import Path
 import yaml
 
 from drtool.config.loading import load_config
-from drtool.operations.doctor import examine
+from drtool.operations.doctor.examining import examine
+from drtool.operations.doctor.findings import Finding, Verdict
 from drtool.operations.keys.escrowing import put_escrow
 from drtool.operations.keys.revoking import revoke
 from drtool.operations.keys.standing import Standing, standing
@@ -43,3 +44,20 @@ def test_doctor_names_a_revoked_agent_key(made: Made, tmp_path: Path) -> None:
     findings = examine(load_config(tmp_path / "drtool.yaml"))
     found = next(finding for finding in findings if finding.message == "this host's agent key was revoked")
     assert (found.check, found.verdict) == ("agent key", "failed")
+
+
+def test_doctor_asks_for_the_escrow_where_all_hangs_on_one_identity(made: Made, tmp_path: Path) -> None:
+    (tmp_path / "agent.key").write_text(made.agent.to_text())
+    settings = {"url": made.storage.url, "agent_key": {"file": "agent.key"}, "state_dir": "s", "cache_dir": "c"}
+    sources = {"code": {"type": "files", "paths": [str(tmp_path)]}}
+    content = {"repository": settings, "sources": sources, "jobs": {"nightly": {"sources": ["code"]}}}
+    (tmp_path / "drtool.yaml").write_text(yaml.safe_dump(content))
+
+    def recovery() -> Finding:
+        return next(one for one in examine(load_config(tmp_path / "drtool.yaml")) if one.check == "recovery")
+
+    assert recovery().verdict is Verdict.WARNING
+    assert "drtool key escrow" in recovery().hint
+    with rooted(made) as (repository, authority):
+        put_escrow(repository, authority, "correct horse battery staple one two", Cost(65_536, 1, 1))
+    assert recovery().verdict is Verdict.OK

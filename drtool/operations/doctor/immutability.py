@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from drtool.operations.findings import Finding, Verdict
+from drtool.operations.doctor.findings import Finding, Verdict
 from drtool.operations.object_lock import rule_of
 from drtool.operations.opening import repository_of, storage_of
 from drtool.repository.locks import MOMENTARY, LockRule

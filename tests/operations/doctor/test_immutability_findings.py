@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from drtool.config.repository import RepositorySettings
-from drtool.operations.findings import Finding, Verdict
-from drtool.operations.immutability import examine_immutability
+from drtool.operations.doctor.findings import Finding, Verdict
+from drtool.operations.doctor.immutability import examine_immutability
 from drtool.operations.init import init
 from drtool.operations.object_lock import rule_of
 from drtool.operations.policies import Place, agent_policy, maintenance_policy, policy_for

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+
+from drtool.errors import DrtoolError
 
 
 class Verdict(StrEnum):
@@ -22,3 +25,11 @@ class Finding:
     verdict: Verdict
     message: str
     hint: str = ""
+
+
+def tried(check: str, run: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """What `run` finds; an error of it is a finding, too."""
+    try:
+        yield from run()
+    except DrtoolError as error:
+        yield Finding(check, Verdict.FAILED, error.message, error.hint)
