@@ -16,9 +16,9 @@ from typing import Any
 from unittest import mock
 
 from drtool.cli.main import main
-from drtool.sources.base import Loaded
 from drtool.sources.mongodb.exporting import DirectoryExporter
 from drtool.sources.mongodb.target import MongoTarget
+from drtool.sources.restoring import Loaded
 from drtool.storage.base import ObjectInfo
 from drtool.storage.directory import DirectoryStorage
 from tests.operations.site import small_packs

@@ -17,8 +17,8 @@ from drtool.operations.inheriting import Thoroughness
 from drtool.operations.reporting import Silent
 from drtool.repository.chain import read_catalogue
 from drtool.repository.reader import ChunkReader
-from drtool.sources.base import WHOLE
 from drtool.sources.mongodb.view import MongoView
+from drtool.sources.reading import WHOLE
 from tests.operations.site import Site, connect, fill, hashes
 from tests.servers.mongod import shared
 from tests.sources import mongo_zoo

@@ -12,12 +12,14 @@ from unittest import mock
 import pytest
 from pymongo.errors import OperationFailure
 
-from drtool.sources.base import KeyRange, StreamInfo
 from drtool.sources.cutting import Chunk, CutRule
 from drtool.sources.mongodb.view import MongoView
+from drtool.sources.reading import KeyRange, StreamInfo
 from tests.operations.site import Site, connect, fill, hashes
 from tests.servers.process import wait_until
 from tests.sources.mongo import Client
+
+pytestmark = pytest.mark.heavy
 
 ACCOUNTS = 300
 EACH = 1000

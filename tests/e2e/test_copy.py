@@ -22,6 +22,8 @@ from tests.servers import s3
 from tests.servers.mongod import shared
 from tests.sources.mongo import Client
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def uri() -> str:

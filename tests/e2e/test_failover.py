@@ -13,17 +13,20 @@ import pytest
 from pymongo.errors import PyMongoError
 
 from drtool.errors import MissingToolError
-from drtool.sources.base import KeyRange, Loaded, RestoreItem, StreamInfo
 from drtool.sources.cutting import Chunk, CutRule
 from drtool.sources.mongodb.binary import find_mongod
 from drtool.sources.mongodb.server import Server, ServerOptions, running
 from drtool.sources.mongodb.target import MongoTarget
 from drtool.sources.mongodb.view import MongoView
+from drtool.sources.reading import KeyRange, StreamInfo
+from drtool.sources.restoring import Loaded, RestoreItem
 from tests.operations.pitr_site import next_second
 from tests.operations.site import Site, connect, fill, hashes
 from tests.operations.test_pitr import back, capture, state
 from tests.servers.process import wait_until
 from tests.sources.mongo import Client
+
+pytestmark = pytest.mark.heavy
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,14 @@ from unittest import mock
 
 import pytest
 
-from drtool.sources.base import KeyRange, Loaded, RestoreItem, StreamInfo
 from drtool.sources.cutting import Chunk, CutRule
 from drtool.sources.mongodb import finishing, server
 from drtool.sources.mongodb.binary import find_mongod
 from drtool.sources.mongodb.oplog.replaying.batches import Batches
 from drtool.sources.mongodb.target import MongoTarget
 from drtool.sources.mongodb.view import MongoView
+from drtool.sources.reading import KeyRange, StreamInfo
+from drtool.sources.restoring import Loaded, RestoreItem
 from tests.cli.running import Ended
 from tests.operations.pitr_site import OwnServer, next_second, own_server
 from tests.operations.site import Site, connect, fill, hashes

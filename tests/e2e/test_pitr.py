@@ -23,6 +23,8 @@ from tests.servers.mongod import shared
 from tests.servers.process import wait_until
 from tests.sources.mongo import Client, unique_database
 
+pytestmark = pytest.mark.heavy
+
 DATABASE = "app"
 
 

@@ -17,6 +17,8 @@ from tests.operations.site import Site, fill, hashes
 from tests.operations.test_pitr import back, capture
 from tests.sources.mongo import Client, unique_database
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:

@@ -26,6 +26,8 @@ from tests.cli.running import ROOT, Ended, command, environment
 from tests.servers.process import wait_until
 from tests.sources.mongo import Client, Document
 
+pytestmark = pytest.mark.heavy
+
 PATIENCE = 300
 
 
@@ -122,7 +124,6 @@ def test_whole(desk: Desk) -> None:
     assert result["seconds"] < sum(step["seconds"] for step in steps) + 10
 
 
-@pytest.mark.heavy
 def test_kept(desk: Desk) -> None:
     place = desk.root / "story"
     ended = desk.run("demo", "--keep", "--dir", str(place))

@@ -34,14 +34,14 @@ def _as_users_see(store: Storage) -> Storage:
 #: and than the same over TLS (MiniStack takes its time for a body that comes in small pieces).
 LEFT_OUT = {(store, "pages") for store in STORES if store != "directory"} | {("ministack-http", "large object")}
 
-#: Over TLS MiniStack takes many times as long as the others.
-SLOW = "ministack-https"
+#: In each run; the others with the heavy tests. Over TLS MiniStack takes many times as long as the rest together.
+ALWAYS = ("directory", "moto-http", "moto-https")
 
 
 @pytest.mark.parametrize(
     ("store", "check"),
     [
-        pytest.param(store, check, id=f"{store}-{check.name}", marks=[pytest.mark.heavy] if store == SLOW else [])
+        pytest.param(store, check, id=f"{store}-{check.name}", marks=[] if store in ALWAYS else [pytest.mark.heavy])
         for store in STORES
         for check in CHECKS
         if (store, check.name) not in LEFT_OUT
@@ -56,6 +56,7 @@ def test_store_conforms(open_store: OpenStore, store: str, check: Check) -> None
         assert result.lost == ""
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("store", VERSIONED)
 def test_store_with_versions_conforms(open_store: OpenStore, store: str) -> None:
     storage = _as_users_see(open_store(store))
@@ -66,6 +67,7 @@ def test_store_with_versions_conforms(open_store: OpenStore, store: str) -> None
     assert len(list(storage.list_versions())) <= store.endswith("-locks")
 
 
+@pytest.mark.heavy
 def test_ceph_with_locks_conforms_but_for_conditions(open_store: OpenStore) -> None:
     storage = _as_users_see(open_store("rgw-http-locks"))
     failed = {check.name for check in (*conditions.CHECKS, *keeping.CHECKS) if not run_check(storage, check).ok}
