@@ -117,12 +117,24 @@ class TimeLimitError(DrtoolError):
     """A run took longer than it may, and was stopped."""
 
 
+class ScheduledRunError(DrtoolError):
+    """What ``schedule run`` started failed."""
+
+
 class NotificationError(DrtoolError):
-    """A notification could not be delivered; ``retry_after`` is how many seconds the target asks to wait, if it does."""
+    """A notification was not delivered; ``retry_after`` is how many seconds the target asks to wait, if it does."""
 
     def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+
+
+class MetricsError(DrtoolError):
+    """What Prometheus reads cannot be written."""
+
+
+class InstallationError(DrtoolError):
+    """What is to start drtool by itself (cron, systemd) cannot be read or written."""
 
 
 class StateError(DrtoolError):

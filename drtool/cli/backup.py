@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from drtool.cli.command import Context, drtool_command
 from drtool.cli.units import apart, counted, duration, size
-from drtool.errors import DrtoolError, PartialError, UsageError, VerificationFailedError
+from drtool.errors import DrtoolError, PartialError, SkippedError, UsageError, VerificationFailedError
 
 if TYPE_CHECKING:
     from drtool.config.root import Config
@@ -49,33 +50,66 @@ def command(
     backed up; the exit code is 3 then, as it is where one of a job's sources cannot be read: the others are, but there
     is no snapshot. With 4 the snapshot was taken, but those before it may lack changes.
     """
-    from drtool.operations.opening import sources_of
-
     config = context.config()
     words = _tags(tags)
     wanted = {job: _sources(config, job, only, dry_run=dry_run) for job in _jobs(config, jobs)}
     snapshots: list[str] = []
-    failures: dict[str, DrtoolError] = {}
     context.output.result(snapshots=snapshots)
-    for job, names in wanted.items():
+
+    def do(job: str) -> None:
+        if dry_run:
+            _forecast(context, job, wanted[job])
+        else:
+            _run(context, job, full=full, tags=words, snapshots=snapshots)
+
+    if dry_run or not _is_several_of_a_schedule(config):
+        _each(context, list(wanted), do)
+    else:
+        with context.attended("backup"):
+            _each(context, list(wanted), do)
+
+
+def _each(context: Context, jobs: Sequence[str], do: Callable[[str], None]) -> None:
+    """Every job, also after one that failed. One that a hook wants skipped is no failure beside others."""
+    failures: dict[str, DrtoolError] = {}
+    skipped: dict[str, SkippedError] = {}
+    for job in jobs:
         try:
-            with sources_of({name: config.sources[name] for name in names}) as sources:
-                if dry_run:
-                    _forecast(context, job, sources)
-                else:
-                    result = _back_up(context, job, sources, full=full, tags=words)
-                    snapshots.append(result.snapshot)
-                    context.output.result(snapshots=snapshots)
-                    _refuse_missed(result)
+            do(job)
         except DrtoolError as error:
             _show_causes(context, job, error)
-            if len(wanted) == 1:
+            if len(jobs) == 1:
                 raise
-            failures[job] = error
+            if isinstance(error, SkippedError):
+                skipped[job] = error
+            else:
+                failures[job] = error
             _show_failure(context, job, error)
-        context.output.result(snapshots=snapshots)
     if failures:
-        raise _summary(failures, len(wanted))
+        raise _summary(failures, len(jobs))
+    if len(skipped) == len(jobs):
+        raise next(iter(skipped.values()))
+
+
+def _is_several_of_a_schedule(config: Config) -> bool:
+    """Is it the turn of a schedule beside the jobs' own? Its run is one, and within it each job's is another."""
+    from drtool.operations.unattended.attending.turn import Turn
+
+    return Turn.of(os.environ).entry in config.schedules
+
+
+def _run(context: Context, job: str, *, full: bool, tags: tuple[str, ...], snapshots: list[str]) -> None:
+    """A snapshot of a job, with all that goes with a run; its id is added to `snapshots`."""
+    from drtool.operations.opening import sources_of
+
+    config = context.config()
+    chosen = {name: config.sources[name] for name in config.jobs[job].sources}
+    with context.attended("backup", job=job) as run, sources_of(chosen) as sources:
+        result = _back_up(context, job, sources, full=full, tags=tags)
+        run.figures |= _figures(result)
+        snapshots.append(result.snapshot)
+        context.output.result(snapshots=snapshots)
+        _refuse_missed(result)
 
 
 def _tags(tags: Sequence[str]) -> tuple[str, ...]:
@@ -116,9 +150,9 @@ def _refuse_missed(result: BackupResult) -> None:
         before = f": {', '.join(result.suspects[:_NAMED])}" if result.suspects else ""
         more = f" and {len(result.suspects) - _NAMED} more" if len(result.suspects) > _NAMED else ""
         raise VerificationFailedError(
-            f"{result.job}: the oplog had not told of a change in {', '.join(result.missed[:_NAMED])};"
+            f"{result.job}: the source had not told of a change in {', '.join(result.missed[:_NAMED])};"
             f" snapshot {result.snapshot} was read in full, {len(result.suspects)} before it are suspect{before}{more}",
-            hint="Find out what wrote past the oplog: a member that was run standalone, say.",
+            hint="Find out what changed it unseen: a member that was run standalone and wrote past the oplog, say.",
         )
 
 
@@ -188,6 +222,8 @@ def _show(context: Context, result: BackupResult) -> None:
         suspect=list(result.suspects),
         distance=result.distance,
         head=result.head,
+        warnings=[{"source": source, "message": message} for source, message in result.warnings],
+        emptied=dict(result.emptied),
     )
     output.ok(f"{result.job}: snapshot {result.snapshot}")
     held = f"{counted(result.records, 'record')} in {counted(result.streams, 'stream')}"
@@ -202,14 +238,39 @@ def _show(context: Context, result: BackupResult) -> None:
     output.text(
         f"  new {size(result.new_bytes)} in {result.new_chunks}{of} chunks, stored as {size(result.stored_bytes)}"
     )
+    for source in result.emptied:
+        output.text(f"  NOTHING was there of {source}, of which earlier snapshots hold something")
     output.text(f"  took {duration(result.seconds)}; head {result.head[:16]}")
 
 
-def _forecast(context: Context, job: str, sources: Sequence[Source]) -> None:
-    from drtool.operations.forecast import forecast
+def _figures(result: BackupResult) -> dict[str, Any]:
+    """What is kept of it in the run's record."""
+    return {
+        "snapshot": result.snapshot,
+        "consistency": result.consistency.value,
+        "instant": result.instant.isoformat(),
+        "streams": result.streams,
+        "records": result.records,
+        "bytes": result.bytes,
+        "read_bytes": result.read_bytes,
+        "new_bytes": result.new_bytes,
+        "stored_bytes": result.stored_bytes,
+        "incremental": not result.full_because,
+        "full_because": result.full_because,
+        "distance": result.distance,
+        "suspects": len(result.suspects),
+        "emptied": dict(result.emptied),
+    }
 
-    for found in forecast(sources):
-        _show_forecast(context, job, found)
+
+def _forecast(context: Context, job: str, names: Sequence[str]) -> None:
+    from drtool.operations.forecast import forecast
+    from drtool.operations.opening import sources_of
+
+    config = context.config()
+    with sources_of({name: config.sources[name] for name in names}) as sources:
+        for found in forecast(sources):
+            _show_forecast(context, job, found)
 
 
 def _show_forecast(context: Context, job: str, found: Forecast) -> None:

@@ -50,9 +50,13 @@ def refresh_index(opened: Repository, reporter: Reporter) -> list[DrtoolError]:
 def expanded(option: str, text: str) -> str:
     """What was typed after `option`, with ``${NAME}`` filled in here: a password need not stand in the process list."""
     from drtool.config.environment import expand
+    from drtool.config.masking import MASKER
 
     try:
-        return expand(text, os.environ)
+        filled = expand(text, os.environ)
+        if "@" in filled:
+            MASKER.add(filled)
+        return filled
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from error
 

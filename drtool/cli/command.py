@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drtool.cli import table
+from drtool.cli.auditing import audited
 from drtool.cli.context import Context, pass_context
 from drtool.cli.options import GlobalOption, global_options, options_of
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+#: Where a click context keeps what a command was called with.
+_ARGUMENTS = "drtool.arguments"
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -29,7 +32,13 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Note which command this is, also for the report on an error in its arguments."""
         _note_command(ctx)
+        ctx.meta[_ARGUMENTS] = tuple(args)
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it, and tell it in the audit log where it is one that belongs there."""
+        with audited(ctx, ctx.find_root().obj, ctx.meta[_ARGUMENTS]):
+            return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The command's own options, then the global ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,12 +62,14 @@ def command(
         _sync_keys(context, settings)
     lines = Lines(context.output, context.reporter())
     budget = Budget.within(config.limits.memory, config.limits.readers)
-    with (
-        opened_pair(config.repository, settings, cancelled=context.stopping) as pair,
-        copy_lock(config.repository.state_dir / pair.destination.id),
-    ):
+    with contextlib.ExitStack() as stack:
+        run = None if dry_run else stack.enter_context(context.attended("copy"))
+        pair = stack.enter_context(opened_pair(config.repository, settings, cancelled=context.stopping))
+        stack.enter_context(copy_lock(config.repository.state_dir / pair.destination.id))
         summary = copy(pair, Wish(names, not no_oplog, not dry_run), budget, context.reporter(), lines.tell)
-    lines.finish(summary)
+        if run is not None:
+            run.figures |= {"to": settings.url, "there": summary.there, **lines.figures}
+        lines.finish(summary)
 
 
 def _create(context: Context, settings: CopySettings) -> None:

@@ -25,6 +25,12 @@ class Lines:
         self._good = self._sent = self._bytes = self._segments = 0
         self._totals()
 
+    @property
+    def figures(self) -> dict[str, int]:
+        """What is kept of it in the run's record."""
+        found = {"copied": len(self._copied), "failed": len(self._failed), "chunks": self._sent}
+        return {**found, "bytes": self._bytes, "segments": self._segments}
+
     def tell(self, one: CopiedSnapshot | CopiedLog) -> None:
         """One snapshot or log."""
         from drtool.operations.copy.results import CopiedSnapshot

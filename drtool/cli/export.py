@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from drtool.repository.chain import Snapshot
     from drtool.repository.manifests import SourceEntry
     from drtool.repository.repository import Repository
-    from drtool.sources.base import ExportPlace
+    from drtool.sources.exporting import ExportPlace
 
 _PIPE = "-"
 

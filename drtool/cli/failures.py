@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 from click.exceptions import NoArgsIsHelpError
 
 from drtool.cli.output import printable
+from drtool.config.masking import mask
 from drtool.errors import DrtoolError, ExitCode, InterruptedRunError, UsageError
 
 #: What an interrupted command leaves, and what to do about it; the others leave nothing to act on.
@@ -32,6 +33,10 @@ class Failure:
     hint: str = ""
     help_text: str = ""
     traceback: str = ""
+
+    def masked(self) -> Failure:
+        """The same without the secrets that this process knows."""
+        return replace(self, message=mask(self.message), hint=mask(self.hint), traceback=mask(self.traceback))
 
     def as_json(self) -> dict[str, str]:
         """The ``error`` of a result line."""

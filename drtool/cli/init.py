@@ -47,6 +47,7 @@ def command(
     from drtool.operations.init import init
     from drtool.operations.object_lock import rule_of
     from drtool.operations.opening import storage_of
+    from drtool.operations.unattended.auditing.place import Place
 
     settings, config_path, fresh = _settings(context, url, region, endpoint_url, profile)
     agent_key = _agent_key_path(settings, config_path.parent)
@@ -58,6 +59,7 @@ def command(
             stack.enter_context(_written_config(config_path, settings))
         storage = stack.enter_context(storage_of(settings, cancelled=context.stopping))
         made = init(storage, agent_key=agent_key, identity=identity, rule=rule_of(settings))
+    context.place = Place(settings, config_path)
     output = context.output
     output.result(
         repository=made.repository,

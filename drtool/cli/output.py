@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from drtool.cli.jsonlines import encode
 from drtool.cli.options import GlobalOptions
 from drtool.cli.tables import lay_out
+from drtool.config.masking import mask
 from drtool.errors import DrtoolError, ExitCode
 
 _GREEN, _BOLD, _PLAIN = "\x1b[32m", "\x1b[1m", "\x1b[0m"
 _RESERVED = {"type", "command", "ok", "exit_code", "error"}
+_SENTENCES = {"message", "hint"}
 #: What could move a terminal's cursor or change its colours, should a name hold it; tabs and newlines may stay.
 _CONTROL = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 
@@ -25,6 +27,19 @@ class OutputClosedError(Exception):
 
 class OutputError(DrtoolError):
     """Standard output does not take what is written to it (a full disk behind it, say)."""
+
+
+def told(fields: Any) -> Any:
+    """`fields` with the sentences in it (``message``, ``hint``) masked: they may quote a driver or a server."""
+    match fields:
+        case dict():
+            return {
+                name: mask(value) if name in _SENTENCES and isinstance(value, str) else told(value)
+                for name, value in fields.items()
+            }
+        case list() | tuple():
+            return [told(value) for value in fields]
+    return fields
 
 
 def printable(text: str) -> str:
@@ -53,6 +68,11 @@ class Output:
         return self._options.json
 
     @property
+    def fields(self) -> Mapping[str, Any]:
+        """What the result line has so far."""
+        return dict(self._fields)
+
+    @property
     def broken(self) -> bool:
         """Has writing failed, while a reader was there?"""
         return self._broken
@@ -66,7 +86,7 @@ class Output:
         if kind == "result" or "type" in fields:
             raise ValueError("the result line is printed by Output.finish, from what Output.result was given")
         if self.json:
-            self._write(encode({"type": kind, **fields}))
+            self._write(encode({"type": kind, **told(fields)}))
 
     def result(self, **fields: Any) -> None:
         """Put `fields` into the final result line, whether the command then ends well or not."""
@@ -100,7 +120,7 @@ class Output:
         self._finished = True
         if self.json:
             line = {"type": "result", "command": self._options.command, "ok": exit_code == ExitCode.OK}
-            line |= {"exit_code": int(exit_code), **self._fields}
+            line |= {"exit_code": int(exit_code), **told(self._fields)}
             self._write(encode(line if error is None else {**line, "error": error}))
 
     def _styled(self, line: str, style: str) -> str:

@@ -30,6 +30,7 @@ def passphrase(given: dict[str, str | None], *, confirm: bool) -> str:
 
     ``UsageError`` where several were given, or none and there is no terminal.
     """
+    from drtool.config.masking import MASKER
     from drtool.config.secrets import Origin, Secret
 
     chosen = {name.removeprefix("passphrase_"): value for name, value in given.items() if value is not None}
@@ -46,6 +47,7 @@ def passphrase(given: dict[str, str | None], *, confirm: bool) -> str:
             hint="Use --passphrase-file, --passphrase-command or --passphrase-env.",
         )
     answer: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True)
+    MASKER.add(answer)
     return answer
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -46,6 +46,12 @@ def command(context: Context, sources: tuple[str, ...], follow: bool, every: flo
     if follow:
         _follow(context, names, _EVERY if every is None else every)
         return
+    with context.attended("pitr capture") as run:
+        _once(context, names, run.figures)
+
+
+def _once(context: Context, names: list[str], figures: dict[str, Any]) -> None:
+    """One pass of each source; `figures` are kept in the run's record."""
     failures: dict[str, DrtoolError] = {}
     lost: list[str] = []
     for name in names:
@@ -59,6 +65,12 @@ def command(context: Context, sources: tuple[str, ...], follow: bool, every: flo
             context.reporter().warn(f"{name}: {error.message}" + (f" ({error.hint})" if error.hint else ""))
             continue
         _show(context, captured)
+        figures[name] = {
+            "entries": captured.entries,
+            "segments": captured.segments,
+            "bytes": captured.bytes,
+            "lag": round(captured.lag, 1),
+        }
         if captured.lost:
             lost.append(f"{name}: {captured.lost}")
     if len(failures) == len(names):
@@ -122,6 +134,8 @@ def _follow(context: Context, names: list[str], every: float) -> None:
 def _show(context: Context, done: Captured) -> None:
     from drtool.operations.pitr.reach import moment
 
+    if done.segments:
+        context.facts[done.source] = context.facts.get(done.source, 0) + done.segments
     context.output.line(
         "capture",
         source=done.source,

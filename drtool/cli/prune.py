@@ -48,11 +48,15 @@ def command(context: Context, dry_run: bool, wait: str | None, max_unused: str, 
     from drtool.operations.prune.prune import Wishes, preview, prune
 
     wishes = Wishes(Rules(_share(max_unused)), _seconds(wait), accept_losses)
-    with maintained(context.config().repository, cancelled=context.stopping) as repository:
-        if dry_run:
+    settings = context.config().repository
+    if dry_run:
+        with maintained(settings, cancelled=context.stopping) as repository:
             done = preview(repository, wishes)
-        else:
+    else:
+        with context.attended("prune") as run, maintained(settings, cancelled=context.stopping) as repository:
             done = prune(repository, wishes, context.reporter(), context.stopping)
+            run.figures |= {"freed_bytes": done.swept.freed_bytes, "deleted_packs": len(done.swept.deleted)}
+            run.figures |= {"waiting_for": len(done.waiting), "problems": len(done.swept.problems)}
     _tell(context, done, dry_run)
 
 

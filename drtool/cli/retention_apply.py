@@ -51,7 +51,10 @@ def command(context: Context, job: str | None, expected: str | None, despite: tu
     config = context.config()
     if job is not None and job not in config.jobs:
         raise UsageError(f"there is no job {job!r}", hint=f"Jobs: {', '.join(sorted(config.jobs))}")
-    with maintained(config.repository, cancelled=context.stopping) as opened:
+    with (
+        context.attended("retention apply", job=job or "") as run,
+        maintained(config.repository, cancelled=context.stopping) as opened,
+    ):
         applied = apply(
             opened,
             config.jobs,
@@ -61,6 +64,7 @@ def command(context: Context, job: str | None, expected: str | None, despite: tu
             despite={Obstacle(word) for word in despite},
             wait=context.stopping.wait,
         )
+        run.figures |= {"removed": len(applied.announced), "finished": applied.finished, "locked": applied.locked}
     _show(context, job, applied)
 
 

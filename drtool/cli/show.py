@@ -153,7 +153,7 @@ def _checkout(told: Mapping[str, Any]) -> str:
 def _show_streams(output: Output, streams: Sequence[StreamEntry]) -> None:
     """A line each; what completes a stream stands in its line."""
     from drtool.operations.contents import weakest_proof
-    from drtool.sources.base import Consistency
+    from drtool.sources.reading import Consistency
 
     parts = {(entry.source, entry.name): [entry] for entry in streams if not entry.beside}
     for entry in streams:

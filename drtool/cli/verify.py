@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from drtool.operations.contents import Problem
+    from drtool.operations.inspecting import Sample
     from drtool.operations.logcheck import LogChecked
     from drtool.operations.verify import Verification
+    from drtool.repository.evidence import Level
 
 _SHOWN = 10
 _DAMAGED = "The problems are listed above. drtool repair snapshots says what is lost, and what can be healed."
@@ -51,17 +53,29 @@ def command(context: Context, names: tuple[str, ...], level: str, sample: str | 
     intact need the agent key only; readable and restored need the identity. restored starts a private server, restores
     into it, and compares record by record. Exits with 4 when something is wrong.
     """
+    from drtool.operations.inspecting import Sample
+    from drtool.operations.verify import parse_level
+
+    wanted, chosen = parse_level(level), Sample.parse(sample, share)
+    with context.attended("verify") as run:
+        run.figures["level"] = level
+        _verify(context, names, wanted, chosen, run.figures)
+
+
+def _verify(
+    context: Context, names: Sequence[str], wanted: Level, chosen_sample: Sample, figures: dict[str, Any]
+) -> None:
+    """Verify what is named; `figures` are kept in the run's record."""
     from drtool.operations.budget import Budget
     from drtool.operations.contents import Problem
-    from drtool.operations.inspecting import Sample
     from drtool.operations.logcheck import LogCheck
     from drtool.operations.opening import source_like
     from drtool.operations.runs import registered
     from drtool.operations.soundness import Soundness
-    from drtool.operations.verify import Verifier, parse_level
+    from drtool.operations.verify import Verifier
     from drtool.repository.evidence import Level
 
-    wanted, chosen_sample = parse_level(level), Sample.parse(sample, share)
+    level = wanted.label
     config = context.config()
     reporter = context.reporter()
     failed: list[str] = []
@@ -86,6 +100,7 @@ def command(context: Context, names: tuple[str, ...], level: str, sample: str | 
         for snapshot in snapshots:
             outcome = verifier.verify(snapshot, wanted, chosen_sample)
             _show(context, outcome)
+            _add(figures, outcome)
             if not outcome.ok:
                 failed.append(snapshot.id)
                 kinds.update(problem.kind for problem in outcome.problems)
@@ -96,6 +111,7 @@ def command(context: Context, names: tuple[str, ...], level: str, sample: str | 
                 logs += log.problems
         _show_others(context, level, problems)
     context.output.result(verified=len(snapshots) - len(failed), failed=failed)
+    figures |= {"verified": len(snapshots) - len(failed), "failed": failed, "problems": len(problems) + len(logs)}
     if not snapshots:
         context.output.text("no snapshots to verify")
     if failed:
@@ -108,6 +124,12 @@ def command(context: Context, names: tuple[str, ...], level: str, sample: str | 
             f"the snapshots are good, but: {[*problems, *logs][0].message}",
             hint="drtool pitr status says which moments can be restored still." if logs and not problems else "",
         )
+
+
+def _add(figures: dict[str, Any], outcome: Verification) -> None:
+    checked = outcome.checked
+    for name, count in (("objects", checked.objects), ("chunks", checked.chunks), ("bytes", checked.bytes)):
+        figures[name] = figures.get(name, 0) + count
 
 
 def _show(context: Context, outcome: Verification) -> None:

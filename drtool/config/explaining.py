@@ -38,7 +38,7 @@ def explain(error: ValidationError, document: Document, model_at: ModelAt) -> It
     """One problem for each finding."""
     for finding in error.errors(include_url=False, include_input=False):
         key = finding["loc"]
-        shown = key if finding["type"] in ("missing", "source_type") else document.known_part(key)
+        shown = key if finding["type"] in ("missing", "source_type", "target_type") else document.known_part(key)
         yield Problem(document.line_of(key), shown, _message(finding, key, document, model_at))
 
 

@@ -15,6 +15,9 @@ from drtool.config.environment import expand
 from drtool.config.explaining import explain
 from drtool.config.jobs import Job, Objectives, VerifyAfter
 from drtool.config.limits import Limits
+from drtool.config.log import LogSettings
+from drtool.config.metrics import MetricsSettings
+from drtool.config.notify import TARGETS
 from drtool.config.paths import DIRECTORY
 from drtool.config.places import find_config
 from drtool.config.problems import KeyPath, Problem, dotted, nearest, refuse
@@ -56,6 +59,7 @@ def parse_config(text: str, file: Path, environment: Mapping[str, str] = os.envi
         problems += _unknown_sources(document)
         problems += _unknown_in_relations(document)
         problems += _unknown_in_schedules(document)
+        problems += _unclear_in_notify(document)
         config = _validated(document, file.absolute().parent, problems)
     if problems or config is None:
         raise refuse(str(file), problems)
@@ -81,6 +85,10 @@ def _model_at(key: KeyPath, content: Any) -> type[BaseModel] | None:
             return CopySettings
         case ("limits",):
             return Limits
+        case ("log",):
+            return LogSettings
+        case ("metrics",):
+            return MetricsSettings
         case ("relations", int()):
             return Relation
         case ("jobs", str()):
@@ -97,6 +105,8 @@ def _model_at(key: KeyPath, content: Any) -> type[BaseModel] | None:
             return Hooks
         case ("jobs" | "schedules", str(), "ping"):
             return Ping
+        case ("notify", int(position)):
+            return TARGETS[content["notify"][position]["type"]]
         case ("sources", str(name)):
             return settings_model(content["sources"][name]["type"])
     return None
@@ -158,6 +168,26 @@ def _unknown_in_schedules(document: Document) -> list[Problem]:
                 if isinstance(one, str) and one not in there:
                     key: KeyPath = ("schedules", name, part, position)
                     problems.append(Problem(document.line_of(key), key, f"no {word} '{one}'{nearest(one, there)}"))
+    return problems
+
+
+def _unclear_in_notify(document: Document) -> list[Problem]:
+    """Targets of one name, which nobody could tell apart later, and jobs that are not there."""
+    content = document.content if isinstance(document.content, dict) else {}
+    targets, jobs = content.get("notify"), found if isinstance(found := content.get("jobs"), dict) else {}
+    problems, names = [], set[str]()
+    for position, settings in enumerate(targets if isinstance(targets, list) else ()):
+        if not isinstance(settings, dict):
+            continue
+        own: KeyPath = ("notify", position)
+        name = str(settings.get("name") or settings.get("type"))
+        if name in names:
+            problems.append(Problem(document.line_of(own), own, f"there is another '{name}': give each a name"))
+        names.add(name)
+        for number, job in enumerate(named if isinstance(named := settings.get("jobs"), list) else ()):
+            if isinstance(job, str) and job not in jobs:
+                key: KeyPath = (*own, "jobs", number)
+                problems.append(Problem(document.line_of(key), key, f"no job '{job}'{nearest(job, jobs)}"))
     return problems
 
 

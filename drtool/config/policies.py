@@ -11,13 +11,13 @@ from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, Vali
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-import drtool
 from drtool.config.document import Document, parse
 from drtool.config.explaining import explain
 from drtool.config.model import NAME_PATTERN
 from drtool.config.paths import DIRECTORY, resolve
 from drtool.config.problems import KeyPath, Problem, nearest, refuse
 from drtool.config.rules import Rules
+from drtool.config.shipped import shipped_folder
 from drtool.errors import ConfigError
 
 FOLDER = "retention"
@@ -49,15 +49,7 @@ class Policy:
 
 def shipped() -> dict[str, Path]:
     """The policies that come with drtool, by name: in the installed package, else beside it in the checkout."""
-    package = Path(drtool.__file__).parent
-    for folder in (package / "shipped" / FOLDER, package.parent / FOLDER):
-        found = {path.stem: path for path in sorted(folder.glob(f"*{_SUFFIX}"))}
-        if found:
-            return found
-    raise ConfigError(
-        "the policies that come with drtool are missing",
-        hint="drtool seems to be installed only in part: install it again with pip.",
-    )
+    return {path.stem: path for path in sorted(shipped_folder(FOLDER).glob(f"*{_SUFFIX}"))}
 
 
 def available(directory: Path) -> dict[str, Path]:

@@ -8,7 +8,10 @@ from pydantic import Field, PrivateAttr
 
 from drtool.config.jobs import Job
 from drtool.config.limits import Limits
+from drtool.config.log import LogSettings
+from drtool.config.metrics import MetricsSettings
 from drtool.config.model import Model, Name
+from drtool.config.notify import AnyTarget
 from drtool.config.relations import Relation
 from drtool.config.repository import RepositorySettings
 from drtool.config.schedules import ScheduledTask
@@ -27,7 +30,12 @@ class Config(Model):
     schedules: dict[Name, ScheduledTask] = Field(
         default_factory=dict, description="What is done repeatedly beside the jobs' backups, by name."
     )
+    notify: tuple[AnyTarget, ...] = Field(default=(), description="Whom to tell what is wrong.")
     limits: Limits = Field(default_factory=Limits, description="How much of this host drtool may use.")
+    log: LogSettings = Field(default_factory=LogSettings, description="Where lines about each run go.")
+    metrics: MetricsSettings | None = Field(
+        default=None, description="Where to write what Prometheus reads; without it, drtool metrics prints it."
+    )
 
     _path: Path = PrivateAttr(default=Path())
 

@@ -74,6 +74,8 @@ class ScheduledTask(Repeated):
         if wrong:
             can = ", ".join(TASKS[self.task].options) or "nothing"
             raise ValueError(f"{wrong[0]} says nothing to {self.task}; beside its timing it takes {can}")
+        if self.task == "retention apply" and len(self.jobs) > 1:
+            raise ValueError("retention apply takes one job, or none for all: write a schedule for each")
         if self.task == "verify" and self.level is None:
             raise ValueError("verify needs a level: listed, intact, readable or restored")
         if self.task == "copy" and self.to is None:

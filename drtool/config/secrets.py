@@ -5,6 +5,7 @@ A secret's value is in no representation, no serialised form and no error text.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import subprocess
@@ -14,10 +15,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic import AfterValidator, BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic.json_schema import JsonSchemaValue, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
+from drtool.config.masking import MASKER
 from drtool.config.paths import resolve
 from drtool.errors import ConfigError
 
@@ -46,6 +48,13 @@ class Secret:
     key: str = field(default="secret", compare=False)
     directory: Path = field(default_factory=Path.cwd, compare=False)
 
+    def __post_init__(self) -> None:
+        # At once, not when it is fetched: what a hook prints before the first source is opened is masked, too.
+        if self.origin is Origin.TEXT:
+            MASKER.add(self._text)
+        elif self.origin is Origin.ENV:
+            MASKER.add(os.environ.get(self._text, ""))
+
     @classmethod
     def of(cls, text: str, *, key: str = "secret") -> Secret:
         """A secret given in place."""
@@ -61,6 +70,11 @@ class Secret:
         """The file it comes from, if it does."""
         return Path(self._text) if self.origin is Origin.FILE else None
 
+    @property
+    def variable(self) -> str | None:
+        """The environment variable it comes from, if it does."""
+        return self._text if self.origin is Origin.ENV else None
+
     def named(self, key: str) -> Secret:
         """The same secret under another name."""
         return replace(self, key=key)
@@ -69,6 +83,7 @@ class Secret:
         """The value, without one newline at its end. ``ConfigError``, which names the key, where it cannot be had."""
         match self.origin:
             case Origin.TEXT:
+                MASKER.add(self._text)
                 return self._text
             case Origin.FILE:
                 value = self._read_file()
@@ -79,6 +94,7 @@ class Secret:
         value = value.removesuffix("\n").removesuffix("\r")
         if not value:
             raise ConfigError(f"{self.key}: the {self.origin.value} gives nothing")
+        MASKER.add(value)
         return value
 
     @property
@@ -135,6 +151,24 @@ class Secret:
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {"anyOf": [{"type": "string"}, *_INDIRECT_SCHEMAS]}
+
+
+def learn(value: object) -> None:
+    """Have the mask know the secrets in a configuration that lie in files, as far as those can be read: what is printed
+    by a hook, say, before anybody needs them. Commands are not run for that."""
+    match value:
+        case Secret():
+            with contextlib.suppress(ConfigError, OSError):
+                # Not from a pipe: what is read there once is gone.
+                if value.path is not None and value.path.is_file():
+                    value.reveal()
+        case BaseModel():
+            learn([inner for _, inner in value])
+        case Mapping():
+            learn(list(value.values()))
+        case list() | tuple():
+            for inner in value:
+                learn(inner)
 
 
 def _validate(value: Any, info: ValidationInfo) -> Secret:

@@ -39,10 +39,21 @@ jobs:
     # check: 2%
     # full_every: 30
     # Which snapshots drtool retention apply leaves: a policy (drtool retention list lists them), a file, or rules in
-    # place, such as {{daily: 14, weekly: 8, monthly: 12}}. The schedule (of cron) tells it how many to expect.
+    # place, such as {{daily: 14, weekly: 8, monthly: 12}}. The schedule tells it how many to expect.
     retention: standard
+    # When drtool schedule run takes a backup; drtool schedule install has it called.
     # schedule: "0 2 * * *"
     # timezone: Europe/Berlin
+    # Whom to tell of each run, so that somebody notices when nothing comes; commands around each run.
+    # ping: {{url: {{env: HEALTHCHECKS_URL}}}}
+    # hooks: {{before: [[/usr/local/bin/on-mains-power]]}}
+
+# What else is done by itself: verify, copy, retention apply and prune can be scheduled as well.
+# schedules:
+#   archive: {{task: pitr capture, schedule: "*/5 * * * *"}}
+
+# Whom to tell what is wrong. Try it with: drtool notify test
+# notify: [{{type: slack, url: {{env: SLACK_WEBHOOK}}}}, {{type: teams, url: {{env: TEAMS_URL}}, after: 30m}}]
 
 # What must hold between records, of different sources too; drtool verify --level restored checks it.
 # relations: [{{every: app.shop.orders.customer, exists_in: app.shop.customers._id}}]
@@ -51,6 +62,14 @@ jobs:
 # limits:
 #   memory: 300 MB
 #   readers: 4
+
+# Where lines about each run go beside standard error; journald: true is systemd's journal.
+# log:
+#   file: /var/log/drtool/drtool.log
+
+# What each run leaves for Prometheus; drtool metrics --rules prints alert rules for it.
+# metrics:
+#   textfile: /var/lib/prometheus/node-exporter/drtool.prom
 """
 
 

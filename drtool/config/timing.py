@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
-from drtool.config.model import Duration, Model
-from drtool.config.secrets import Secret
+from drtool.config.model import Duration, Model, no_truth_value
+from drtool.config.paths import ConfigPath
+from drtool.config.secrets import Origin, Secret
 
 ALIASES = {
     "@hourly": "0 * * * *",
@@ -20,6 +22,8 @@ ALIASES = {
     "@annually": "0 0 1 1 *",
 }
 
+_BY_CHANCE = re.compile(r"(?i)(?<![a-z])[hr](?![a-z])")
+
 
 def _cron(expression: str) -> str:
     from croniter import CroniterBadDateError, croniter
@@ -28,7 +32,8 @@ def _cron(expression: str) -> str:
         if expression not in ALIASES:
             raise ValueError(f"must be one of {', '.join(ALIASES)}, or five fields such as '0 2 * * *'")
         return ALIASES[expression]
-    if len(expression.split()) != 5 or not croniter.is_valid(expression):
+    # croniter takes R for a number that it throws dice for, each time that it is asked.
+    if len(expression.split()) != 5 or _BY_CHANCE.search(expression) or not croniter.is_valid(expression):
         raise ValueError("must be a cron expression of five fields, such as '0 2 * * *'")
     try:
         croniter(expression).get_next()
@@ -71,6 +76,16 @@ class Ping(Model):
 
     url: Secret = Field(description="The check's address; /start, /fail and the run's id are added to it.")
     log: bool = Field(default=False, description="Whether the error's sentence is sent along when a run fails.")
+    ca_bundle: ConfigPath | None = Field(
+        default=None, description="Certificate authorities to trust beside this host's (PEM)."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _web(cls, url: Secret) -> Secret:
+        if url.origin is Origin.TEXT and not url.reveal().startswith(("https://", "http://")):
+            raise ValueError("must be an address that begins with https:// or http://")
+        return url
 
 
 class Repeated(Model):
@@ -84,6 +99,14 @@ class Repeated(Model):
     )
     max_duration: Duration | None = Field(
         default=None, description="A run that takes longer is stopped and counts as failed."
+    )
+    retries: Annotated[int, Field(ge=0, le=10), BeforeValidator(no_truth_value)] = Field(
+        default=0, description="How often a run that failed is tried again before the next one is due."
+    )
+    retry_after: Duration = Field(
+        default=600.0,
+        description="How long after its end a run that failed is tried again.",
+        json_schema_extra={"default": "10m"},
     )
     catch_up: bool = Field(default=True, description="Whether a run that was missed is made up for, once.")
     hooks: Hooks = Field(default_factory=Hooks, description="Commands before and after each run.")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from drtool.sources.base import RestoreItem, StreamInfo, There
+from drtool.sources.reading import StreamInfo
+from drtool.sources.restoring import RestoreItem, There
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from drtool.operations.coverage import Coverage, Spot
 from drtool.operations.reading import Intake, Taken, Unit
 from drtool.repository.chunks import chunk_id
 from drtool.repository.keyring import ChunkKind, Keyring
-from drtool.sources.base import StreamInfo, View
 from drtool.sources.cutting import CutRule
+from drtool.sources.reading import StreamInfo, View
 
 
 @dataclass(frozen=True, slots=True)

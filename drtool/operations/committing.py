@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from drtool import __version__
@@ -33,7 +33,7 @@ from drtool.repository.repository import Repository
 from drtool.repository.runs import Run
 from drtool.repository.sealed import Kind
 from drtool.repository.state import Head
-from drtool.sources.base import Consistency
+from drtool.sources.reading import Consistency
 
 _WEAKEST = list(Consistency)
 
@@ -45,7 +45,8 @@ class BackupResult:
     ``bytes``, ``records`` and ``chunks`` are what it holds, ``read_bytes`` what this run read. ``full_because`` is
     empty for an increment. ``distance`` is the largest between the instants of its sources, in seconds (None for one
     source). ``missed`` are streams of which the source had not told a change, and ``suspects`` the
-    snapshots that may lack such changes.
+    snapshots that may lack such changes. ``warnings`` are sentences about the sources, by their names, and ``emptied``
+    says of those that hold nothing in which snapshot they held something last.
     """
 
     job: str
@@ -68,6 +69,8 @@ class BackupResult:
     missed: tuple[str, ...] = ()
     suspects: tuple[str, ...] = ()
     distance: float | None = None
+    warnings: tuple[tuple[str, str], ...] = ()
+    emptied: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def incremental(self) -> bool:
@@ -187,6 +190,8 @@ def _result(tools: Tools, manifest: Manifest, hash_: str, reads: Sequence[Source
         missed=tuple(name for read in reads for name in read.missed),
         suspects=tools.before.chain_between(new),
         distance=manifest.distance,
+        warnings=tuple((source.name, warning) for source in manifest.sources for warning in source.warnings),
+        emptied={source.name: source.emptied for source in manifest.sources if source.emptied},
     )
 
 

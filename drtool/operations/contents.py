@@ -16,7 +16,7 @@ from drtool.repository.pages import ChunkRef, Leaf, PageRef, page_ids, walk
 from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository
 from drtool.repository.wire import Cursor
-from drtool.sources.base import Proof, StreamInfo
+from drtool.sources.reading import Proof, StreamInfo
 
 #: A row as in a pack's directory, and whether its length is what a page says too.
 _KEPT_BYTES = 52

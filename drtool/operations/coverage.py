@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from drtool.errors import RepositoryError
 from drtool.operations.collecting import PartList
 from drtool.repository.pages import PageBuilder, PageRef
-from drtool.sources.base import KeyRange
+from drtool.sources.reading import KeyRange
 
 
 class NotKeptError(RepositoryError):
@@ -250,8 +250,8 @@ class Coverage:
 
 
 class Groups:
-    """What of a coverage is kept (``drtool.sources.base.Base``); a gap is a group of one, so that no neighbour stands
-    for its keys. ``places`` are the items' places in the coverage."""
+    """What of a coverage is kept (``drtool.sources.reading.Base``); a gap is a group of one, so that no neighbour
+    stands for its keys. ``places`` are the items' places in the coverage."""
 
     def __init__(self, items: Sequence[Item], places: Sequence[int], expand: Expand) -> None:
         self._items, self.places, self._expand = items, places, expand

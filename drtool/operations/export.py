@@ -18,7 +18,10 @@ from drtool.repository.chain import Snapshot
 from drtool.repository.manifests import StreamEntry
 from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository
-from drtool.sources.base import Consistency, Exporter, ExportItem, ExportPlace, Loaded, Source
+from drtool.sources.base import Source
+from drtool.sources.exporting import Exporter, ExportItem, ExportPlace
+from drtool.sources.reading import Consistency
+from drtool.sources.restoring import Loaded
 
 #: Streams written at the same time, where the layout has a file for each: more keep a disk no busier.
 _WRITERS = 2

@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from drtool.sources.base import Consistency, Source
+from drtool.sources.base import Source
+from drtool.sources.reading import Consistency
 
 
 @dataclass(frozen=True, slots=True)

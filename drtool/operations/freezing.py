@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from drtool.errors import SourceError
-from drtool.sources.base import Prepared, View
+from drtool.sources.reading import Prepared, View
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 from drtool.errors import InstantMovedError, RepositoryError, SourceError
 from drtool.operations.converging import ATTEMPTS
 from drtool.operations.coverage import NotKeptError
+from drtool.operations.emptied import emptied_since, warning
 from drtool.operations.failing import Failures
 from drtool.operations.freezing import Frozen, distance, freeze_together
 from drtool.operations.inheriting import Before
@@ -19,8 +20,9 @@ from drtool.operations.overlaying import OVERLAY_SINCE
 from drtool.operations.rounds import Rounds, Tools, Tracked
 from drtool.repository.keyring import ChunkKind
 from drtool.repository.manifests import SourceEntry, StreamEntry
-from drtool.sources.base import Consistency, Prepared, Probe, Proof, Settled, Source, StreamInfo, View
+from drtool.sources.base import Probe, Source
 from drtool.sources.cutting import CutRule
+from drtool.sources.reading import Consistency, Prepared, Proof, Settled, StreamInfo, View
 
 _MOST_WARNINGS = 20
 _LONGEST_WARNING = 400
@@ -189,22 +191,33 @@ class Gathering:
 
     def _listed(self, rounds: Rounds, view: View) -> SourceRead:
         settled, inherited = _settled(rounds), rounds.inherited
-        for warning in settled.warnings:
-            self._tools.reporter.warn(f"{rounds.source.name}: {warning}")
+        for told in settled.warnings:
+            if told not in rounds.probe.warnings:
+                self._tools.reporter.warn(f"{rounds.source.name}: {told}")
         streams = [
             self._entry(rounds, tracked.stream, tracked.rule, tracked) for tracked in rounds.tracked.values()
         ] + [self._entry(rounds, stream, rounds.rule(stream), None) for stream in rounds.unrecorded]
+        emptied = self._emptied(rounds, streams)
         total = sum(entry.chunks for entry in streams if entry.keyed)
         if rounds.overlay is not None:
             streams.append(self._entry(rounds, rounds.overlay.stream, rounds.overlay.rule, rounds.overlay))
         return SourceRead(
-            source=_source_entry(rounds, view, self._tools.before),
+            source=_source_entry(rounds, view, self._tools.before, emptied),
             streams=tuple(streams),
             ranges=Ranges(total, total - inherited, rounds.tally.checked),
             bytes=rounds.tally.read,
             missed=rounds.missed,
             has_overlay=rounds.overlay is not None,
         )
+
+    def _emptied(self, rounds: Rounds, entries: Sequence[StreamEntry]) -> str:
+        """The snapshot in which a source that holds nothing held something last, which is told."""
+        infos = [*(tracked.stream for tracked in rounds.tracked.values()), *rounds.unrecorded]
+        name, empty = rounds.source.name, _settled(rounds).empty
+        found = emptied_since(self._tools.before, name, {info.name: info for info in infos}, entries, empty)
+        if found:
+            self._tools.reporter.warn(f"{name}: {warning(found, empty)}")
+        return found
 
     def _entry(self, rounds: Rounds, stream: StreamInfo, rule: CutRule, tracked: Tracked | None) -> StreamEntry:
         settled = _settled(rounds)
@@ -234,8 +247,10 @@ def _settled(rounds: Rounds) -> Settled:
     return rounds.settled
 
 
-def _source_entry(rounds: Rounds, view: View, before: Before) -> SourceEntry:
+def _source_entry(rounds: Rounds, view: View, before: Before, emptied: str) -> SourceEntry:
     settled, probe = _settled(rounds), rounds.probe
+    warnings = [warning(emptied, settled.empty)] if emptied else []
+    warnings += [*probe.warnings, *settled.warnings]
     known = before.source(rounds.source.name)
     is_increment = rounds.inherited > 0 and known is not None
     point: Mapping[str, Any] = view.point
@@ -250,9 +265,10 @@ def _source_entry(rounds: Rounds, view: View, before: Before) -> SourceEntry:
         instant=view.instant.astimezone(UTC).isoformat(),
         consistency=Consistency.OVERLAY if rounds.overlay is not None else settled.consistency,
         point=point,
-        warnings=_shortened((*probe.warnings, *settled.warnings)),
+        warnings=_shortened(tuple(dict.fromkeys(warnings))),
         increments=known.increments + 1 if known is not None and is_increment else 0,
         full_because="" if is_increment else rounds.full_because or rounds.nothing_kept,
+        emptied=emptied,
     )
 
 

@@ -14,7 +14,7 @@ from drtool.repository.manifests import SourceEntry, StreamEntry
 from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository
 from drtool.repository.state import Missed
-from drtool.sources.base import Consistency, StreamInfo
+from drtool.sources.reading import Consistency, StreamInfo
 
 #: The share of the unchanged chunks that an increment reads all the same, to check itself.
 CHECK = 0.02
@@ -183,7 +183,7 @@ class Before:
 def untold(streams: Sequence[str]) -> str:
     """Why nothing may be taken over of a source that did not tell of changes in these streams."""
     more = f" and {len(streams) - _NAMED} more" if len(streams) > _NAMED else ""
-    return f"the oplog did not tell of a change in {', '.join(streams[:_NAMED])}{more}"
+    return f"the source did not tell of a change in {', '.join(streams[:_NAMED])}{more}"
 
 
 def _ordinal(number: int) -> str:

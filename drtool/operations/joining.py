@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from drtool.errors import DamagedObjectError
-from drtool.sources.base import Loaded, StreamInfo
+from drtool.sources.reading import StreamInfo
+from drtool.sources.restoring import Loaded
 
 
 class Item(Protocol):

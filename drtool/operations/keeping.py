@@ -18,8 +18,8 @@ from drtool.repository.pages import BuiltPage, Leaf, PageBuilder, PageRef, decod
 from drtool.repository.repository import Repository
 from drtool.repository.state import KeptPage
 from drtool.repository.writer import ChunkWriter
-from drtool.sources.base import KeyRange
 from drtool.sources.cutting import Chunk
+from drtool.sources.reading import KeyRange
 
 _ROWS_AT_ONCE = 256
 #: From so many leaves a part on, parts are even enough if they begin with a leaf.

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from drtool.errors import ExportError, RefusedError
-from drtool.sources.base import ExportPlace
+from drtool.sources.exporting import ExportPlace
 
 STANDARD_OUTPUT = "-"
 _PARTIAL = ".partial"

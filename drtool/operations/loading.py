@@ -12,7 +12,7 @@ from drtool.operations.contents import Contents
 from drtool.operations.joining import Joined, joined
 from drtool.operations.reporting import Reporter
 from drtool.repository.manifests import StreamEntry
-from drtool.sources.base import Loaded, RestoreItem, Target
+from drtool.sources.restoring import Loaded, RestoreItem, Target
 
 #: From this size on a keyed stream is written by several writers.
 SHARED_BYTES = 16 * 1024 * 1024

@@ -11,7 +11,7 @@ from drtool.repository.trust import REPOSITORY_NAME
 
 #: Everything that is kept by its lock as long as it is there. Index objects are not among it: they are replaced when
 #: the index is merged, and ``drtool repair index`` makes them anew from the packs.
-_KEPT = ("distrust/", "evidence/", "keys/", "oplog/", "packs/", "pins/", "removals/", "slots/", "snapshots/")
+_KEPT = ("audit/", "distrust/", "evidence/", "keys/", "oplog/", "packs/", "pins/", "removals/", "slots/", "snapshots/")
 
 
 def lock_packs(repository: Repository, packs: Iterable[bytes]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,10 @@ _MAINTAINER = (
     "Set repository.maintenance.agent_key to a key made with drtool key add --agent NAME --role maintainer, "
     "or repository.identity."
 )
+
+
+#: Takes over repositories, with what closes them, when those who opened them are done.
+keeper: ContextVar[Callable[[Repository, ExitStack], None] | None] = ContextVar("keeper", default=None)
 
 
 @contextmanager
@@ -75,7 +80,8 @@ def repository_of(
             "reading data back needs the identity, and the configuration names none",
             hint="Set repository.identity, for instance {file: /media/usb/identity.key}.",
         )
-    with storage_of(settings, cancelled=cancelled) as storage:
+    with ExitStack() as stack:
+        storage = stack.enter_context(storage_of(settings, cancelled=cancelled))
         repository = Repository.open(
             storage,
             agent=agent,
@@ -84,10 +90,12 @@ def repository_of(
             cache_dir=settings.cache_dir,
             from_store=from_store,
         )
+        stack.callback(repository.close)
         try:
             yield repository
         finally:
-            repository.close()
+            if (keep := keeper.get()) is not None:
+                keep(repository, stack.pop_all())
 
 
 @contextmanager

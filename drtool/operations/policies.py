@@ -17,8 +17,8 @@ from drtool.repository.locks import LockRule
 if TYPE_CHECKING:
     from drtool.config.repository import RepositorySettings
 
-#: What a backup host puts, and locks; the last one where it verifies, too.
-_WRITES = ("packs/*", "index/*", "snapshots/*", "oplog/*", "evidence/*", "pins/*", "distrust/*")
+#: What a backup host puts, and locks; distrust where it verifies, too.
+_WRITES = ("packs/*", "index/*", "snapshots/*", "oplog/*", "evidence/*", "pins/*", "distrust/*", "audit/*")
 #: What it puts while it works, and never locks.
 _MOMENTARY = ("runs/*", "leases/*")
 _LOOKS_AT_BUCKET = (

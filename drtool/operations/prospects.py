@@ -13,7 +13,7 @@ from drtool.operations.joining import own_streams
 from drtool.repository.chain import Snapshot
 from drtool.repository.manifests import SourceEntry, StreamEntry
 from drtool.repository.repository import Repository
-from drtool.sources.base import Inspection, RestoreItem, RestorePlan
+from drtool.sources.restoring import Inspection, RestoreItem, RestorePlan
 
 
 @dataclass(frozen=True, slots=True)

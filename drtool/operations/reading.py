@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from drtool.errors import InstantMovedError
 from drtool.operations.budget import Budget
 from drtool.operations.collecting import PartList
-from drtool.sources.base import KeyRange, StreamInfo, View
 from drtool.sources.cutting import Chunk, CutRule
+from drtool.sources.reading import KeyRange, StreamInfo, View
 
 
 class _Bytes:

@@ -24,7 +24,8 @@ from drtool.repository.evidence import Level
 from drtool.repository.manifests import SourceEntry
 from drtool.repository.pins import PinKind
 from drtool.repository.repository import Repository
-from drtool.sources.base import Source, StreamInfo
+from drtool.sources.base import Source
+from drtool.sources.reading import StreamInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,9 @@ from drtool.repository.chain import Catalogue, Snapshot
 from drtool.repository.manifests import SourceEntry, StreamEntry
 from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository
-from drtool.sources.base import Consistency, Loaded, Replayed, RestoreItem, RestorePlan, Source, Target
+from drtool.sources.base import Source
+from drtool.sources.reading import Consistency
+from drtool.sources.restoring import Loaded, Replayed, RestoreItem, RestorePlan, Target
 
 #: How many incomplete collections a warning names.
 _NAMED = 5

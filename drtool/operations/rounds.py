@@ -26,8 +26,9 @@ from drtool.operations.reporting import Reporter
 from drtool.repository.keyring import ChunkKind
 from drtool.repository.repository import Repository
 from drtool.repository.writer import ChunkWriter
-from drtool.sources.base import WHOLE, Consistency, KeyRange, Probe, Settled, Source, StreamInfo, View
+from drtool.sources.base import Probe, Source
 from drtool.sources.cutting import CutRule
+from drtool.sources.reading import WHOLE, Consistency, KeyRange, Settled, StreamInfo, View
 
 _Moved = InstantMovedError | None
 #: Parts come from a sample and differ in size: with several of them no reader is left alone for long with the last.

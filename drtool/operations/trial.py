@@ -19,8 +19,10 @@ from drtool.operations.reporting import Reporter
 from drtool.repository.chunks import chunk_id
 from drtool.repository.keyring import ChunkKind, Keyring
 from drtool.repository.manifests import SourceEntry, StreamEntry
-from drtool.sources.base import WHOLE, Consistency, Proof, RestoreItem, RestorePlan, Source, StreamInfo, Target, View
+from drtool.sources.base import Source
 from drtool.sources.cutting import Chunk, CutRule
+from drtool.sources.reading import WHOLE, Consistency, Proof, StreamInfo, View
+from drtool.sources.restoring import RestoreItem, RestorePlan, Target
 from drtool.sources.throwaway import throwaway
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from drtool.errors import UsageError
-from drtool.sources.base import RestoreItem, Source
+from drtool.sources.base import Source
+from drtool.sources.restoring import RestoreItem
 
 
 @dataclass(frozen=True, slots=True)

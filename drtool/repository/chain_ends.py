@@ -8,15 +8,24 @@ from datetime import datetime
 
 from drtool.errors import DamagedObjectError, DrtoolError, FormatVersionError, TamperedError, WrongKeyError
 from drtool.repository.archive import open_segment
+from drtool.repository.audit import CHAIN as AUDIT_CHAIN
 from drtool.repository.chain import open_snapshot
 from drtool.repository.evidence import CHAIN as EVIDENCE_CHAIN
 from drtool.repository.evidence import EVIDENCE
+from drtool.repository.linked import AUDIT, REMOVALS
 from drtool.repository.manifests import SNAPSHOTS, object_hash
 from drtool.repository.repository import Repository
 from drtool.repository.sealed import Kind
 from drtool.repository.segments import OPLOG, revocation_chain
 from drtool.repository.trust import chain_name
 from drtool.repository.wire import decode_json
+
+#: What is numbered over all that a signer wrote: kind and chain by the beginning of the name.
+_LINKED = {
+    EVIDENCE: (Kind.EVIDENCE, EVIDENCE_CHAIN),
+    REMOVALS: (Kind.REMOVAL, "removals"),
+    AUDIT: (Kind.AUDIT, AUDIT_CHAIN),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +56,10 @@ class Links:
 
 
 def links_of(repository: Repository, signer: bytes) -> Links:
-    """Everything numbered that `signer` (a public key) signed: manifests, segments, evidence, removals."""
+    """Everything numbered that `signer` (a public key) signed: manifests, segments, evidence, removals, audit."""
     found: list[Link] = []
     problems: list[DrtoolError] = []
-    for prefix in (SNAPSHOTS, OPLOG, EVIDENCE, "removals/"):
+    for prefix in (SNAPSHOTS, OPLOG, *_LINKED):
         listed = list(repository.storage.list(prefix))
         stored = {info.name: info.modified for info in listed}
         for name, data in repository.fetch(listed):
@@ -82,7 +91,7 @@ def _place(repository: Repository, name: str, data: bytes) -> tuple[bytes, str, 
         archived = open_segment(repository, name, data)
         segment = archived.segment
         return archived.signer, revocation_chain(segment.source_id, segment.timeline), segment.number
-    kind, chain = (Kind.EVIDENCE, EVIDENCE_CHAIN) if name.startswith(EVIDENCE) else (Kind.REMOVAL, "removals")
+    kind, chain = next(place for prefix, place in _LINKED.items() if name.startswith(prefix))
     opened = repository.open_object(kind, name, data)
     try:
         return opened.signer, chain, int(decode_json(opened.payload, name)["number"])

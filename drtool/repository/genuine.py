@@ -17,6 +17,7 @@ _SEALED = {
     "distrust/": Kind.DISTRUST,
     "evidence/": Kind.EVIDENCE,
     "oplog/": Kind.SEGMENT,
+    "audit/": Kind.AUDIT,
 }
 #: What is put once, and signed: of several versions that pass the checks the first is right, because whoever stole a
 #: key can sign others under the same name.

@@ -21,7 +21,7 @@ from drtool.repository.sealed import Kind
 from drtool.storage.base import ObjectInfo
 
 #: What never changes under its name. Index objects have a cache of their own.
-IMMUTABLE = ("snapshots/", "removals/", "pins/", "distrust/", "evidence/", "oplog/")
+IMMUTABLE = ("snapshots/", "removals/", "pins/", "distrust/", "evidence/", "oplog/", "audit/")
 #: Nothing is added to a file that is larger (bytes).
 _LARGEST_FILE = 256 * 1024 * 1024
 #: How long (seconds) to wait for other processes, before all is read from the store.

@@ -1,4 +1,5 @@
-"""Numbered objects of one signer that each name the one before: removals and evidence (docs/format.md, "Chains")."""
+"""Numbered objects of one signer that each name the one before: removals, evidence, parts of audit logs
+(docs/format.md, "Chains")."""
 
 from __future__ import annotations
 
@@ -14,8 +15,9 @@ from drtool.repository.repository import Repository
 from drtool.repository.state import Head
 
 REMOVALS = "removals/"
+AUDIT = "audit/"
 #: How local state remembers the heads of these chains: no job's name holds a slash.
-LINKED = (REMOVALS, "evidence/")
+LINKED = (REMOVALS, "evidence/", AUDIT)
 
 
 @dataclass(frozen=True, slots=True)

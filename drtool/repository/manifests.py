@@ -145,6 +145,7 @@ class SourceEntry:
     """One source of a snapshot: what it was and which instant was read. ``point`` is the source's own account of it.
 
     ``increments`` counts the runs since the one that read all of it; 0 is that run, and ``full_because`` says why.
+    ``emptied`` is the id of the snapshot in which it held something last, where it holds nothing; else it is empty.
     """
 
     name: str
@@ -158,6 +159,7 @@ class SourceEntry:
     warnings: tuple[str, ...]
     increments: int = 0
     full_because: str = ""
+    emptied: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +241,9 @@ class Manifest:
                 del values[optional]
         if self.distance is None:
             del values["distance"]
+        for source in values["sources"]:
+            if not source["emptied"]:
+                del source["emptied"]
         return encode_json(values)
 
     @classmethod
@@ -294,6 +299,8 @@ def _check_types(manifest: Manifest) -> None:
         raise ValueError("it suspects snapshots that are not before it")
     if not all(isinstance(source.name, str) and isinstance(source.point, Mapping) for source in manifest.sources):
         raise TypeError("a source has another form")
+    if not all(isinstance(source.emptied, str) for source in manifest.sources):
+        raise TypeError("a source was emptied since something else than a snapshot")
     if any(type(source.increments) is not int or source.increments < 0 for source in manifest.sources):
         raise ValueError("it counts its increments wrongly")
     if not isinstance(manifest.previous, str | None) or not 1 <= manifest.number < NUMBER_LIMIT:

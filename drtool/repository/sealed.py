@@ -41,6 +41,7 @@ class Kind(IntEnum):
     LEASE = 9
     TOMBSTONE = 10
     SEGMENT = 11
+    AUDIT = 12
 
     @property
     def label(self) -> str:
@@ -67,6 +68,7 @@ SIGNERS: dict[Kind, frozenset[Role]] = {
     Kind.LEASE: frozenset({Role.WRITER, Role.VERIFIER, Role.MAINTAINER}),
     Kind.TOMBSTONE: frozenset({Role.MAINTAINER}),
     Kind.SEGMENT: frozenset({Role.WRITER}),
+    Kind.AUDIT: frozenset({Role.WRITER, Role.VERIFIER, Role.MAINTAINER}),
 }
 
 

@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,9 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from drtool.errors import StateError
 from drtool.local.clock import Clock, now
 from drtool.local.database import Database
+from drtool.scheduling.liveness import Liveness
 
+_FILE = "runs.sqlite"
 _STEPS = (
     """
     CREATE TABLE runs (
@@ -32,6 +36,8 @@ _STEPS = (
     CREATE TABLE noted (what TEXT PRIMARY KEY, value TEXT NOT NULL)
     """,
 )
+
+_INSERT = "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, NULL, ?, NULL, '', '', '', ?, ?, '{}')"
 
 
 class RunState(StrEnum):
@@ -96,6 +102,10 @@ class Pause:
     who: str
     reason: str
 
+    def lasts(self, now: datetime) -> bool:
+        """Is it going on?"""
+        return self.until is None or self.until > now
+
 
 def unattended_directory(state_dir: Path, repository_url: str) -> Path:
     """Where this host keeps what belongs to unattended runs for a repository.
@@ -111,7 +121,16 @@ class Ledger:
     def __init__(self, directory: Path, clock: Clock = now) -> None:
         self.directory = directory
         self._clock = clock
-        self._database = Database(directory / "runs.sqlite", _STEPS)
+        self._database = Database(directory / _FILE, _STEPS)
+        self._liveness = Liveness(directory / "locks")
+
+    @staticmethod
+    def is_in(directory: Path) -> bool:
+        """Does this host keep one there? ``StateError`` where nobody may look."""
+        try:
+            return (directory / _FILE).exists()
+        except OSError as error:
+            raise StateError(f"the local state {directory} cannot be looked at: {error.strerror or error}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -119,15 +138,83 @@ class Ledger:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing can be asked of it afterwards; a run that is not on record as ended then counts as lost."""
+        self._liveness.let_all_go()
         self._database.close()
 
     def lock_of(self, task: str, name: str) -> Path:
         """The lock that a run of a task on a job (or schedule) of this name holds while it lives."""
         return self.directory / "locks" / f"{task.replace(' ', '-')}-{name or 'all'}.lock"
 
+    def lock_of_run(self, run: RunRecord) -> Path:
+        """The lock that this run holds while it lives. One that a person started, of no job, is alone with itself."""
+        return self.lock_of(run.task, run.job or run.entry or run.id)
+
     def begin(self, id_: str, task: str, *, job: str = "", entry: str = "", slot: datetime | None = None) -> RunRecord:
         """A run begins, in this process; one that was begun by who started this process is taken over."""
-        record = RunRecord(
+        record = self._fresh(id_, task, job, entry, slot)
+        with self._answering(id_), self._database.transaction() as connection:
+            connection.execute(
+                f"{_INSERT} ON CONFLICT (id) DO UPDATE SET pid = excluded.pid, host = excluded.host,"
+                " state = excluded.state, ended = NULL WHERE state IN (?, ?)",
+                (*_row(record), RunState.RUNNING, RunState.LOST),
+            )
+        return record
+
+    def claim(self, id_: str, task: str, *, job: str, entry: str, slot: datetime, tried: int = 0) -> RunRecord | None:
+        """Begin a run of an entry's slot, unless somebody else has: None where it was not tried just so many times."""
+        record = self._fresh(id_, task, job, entry, slot)
+        with self._answering(id_), self._database.transaction() as connection:
+            attempts = "SELECT count(*) FROM runs WHERE entry = ? AND slot = ?"
+            is_ours = connection.execute(attempts, (entry, _stamp(slot))).fetchone()[0] == tried
+            if is_ours:
+                connection.execute(_INSERT, _row(record))
+        if not is_ours:
+            self._liveness.let_go(id_, is_over=True)
+        return record if is_ours else None
+
+    def take_over(self, run: RunRecord) -> bool:
+        """Answer for a run whose process is gone, to end it; False where it lives after all, or has ended."""
+        if self._liveness.lives(run.id):
+            return False
+        with self._answering(run.id):
+            found = self.run(run.id)
+        if found is not None and found.state is RunState.RUNNING:
+            return True
+        self.release(run)
+        return False
+
+    def is_alive(self, run: RunRecord) -> bool:
+        """Is it on record as running, and does a process answer for it?"""
+        return run.state is RunState.RUNNING and self._liveness.lives(run.id)
+
+    def release(self, run: RunRecord) -> None:
+        """Answer for a run no more."""
+        self._liveness.let_go(run.id, is_over=False)
+
+    def restate(self, id_: str, outcome: Outcome) -> None:
+        """Put on record how a run really ended, where it could not know."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE runs SET state = ?, exit_code = ?, kind = ?, message = ?, hint = ? WHERE id = ?",
+                (outcome.state, outcome.exit_code, outcome.kind, outcome.message, outcome.hint, id_),
+            )
+
+    @contextmanager
+    def _answering(self, id_: str) -> Iterator[None]:
+        """Answer for a run from here on, unless an error keeps it from being on record."""
+        self._liveness.hold(id_)
+        try:
+            yield
+        except StateError:
+            self._liveness.let_go(id_, is_over=True)
+            raise
+
+    def _fresh(self, id_: str, task: str, job: str, entry: str, slot: datetime | None) -> RunRecord:
+        return RunRecord(
             id_,
             task,
             job,
@@ -139,13 +226,6 @@ class Ledger:
             host=socket.gethostname(),
             pid=os.getpid(),
         )
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, NULL, ?, NULL, '', '', '', ?, ?, '{}')"
-                " ON CONFLICT (id) DO UPDATE SET pid = excluded.pid, host = excluded.host",
-                (id_, task, job, entry, _stamp(slot), _stamp(record.started), record.state, record.host, record.pid),
-            )
-        return record
 
     def end(self, id_: str, outcome: Outcome, figures: Mapping[str, Any] | None = None) -> bool:
         """A run ended; False where it had ended before, which stays as it is."""
@@ -160,12 +240,18 @@ class Ledger:
                     outcome.kind,
                     outcome.message,
                     outcome.hint,
-                    json.dumps(dict(figures or {}), sort_keys=True),
+                    _json(figures or {}),
                     id_,
                     RunState.RUNNING,
                 ),
             )
-            return changed.rowcount > 0
+        self._liveness.let_go(id_, is_over=True)
+        return changed.rowcount > 0
+
+    def annotate(self, id_: str, figures: Mapping[str, Any]) -> None:
+        """Replace the figures of a run, also of one that has ended."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE runs SET figures = ? WHERE id = ?", (_json(figures), id_))
 
     def runs(
         self,
@@ -196,10 +282,28 @@ class Ledger:
             row = connection.execute("SELECT * FROM runs WHERE id = ?", (id_,)).fetchone()
         return None if row is None else _record(row)
 
-    def forget(self, before: datetime) -> int:
-        """Drop the runs that ended before a time; how many."""
+    def bring_back(self, now: datetime) -> int:
+        """Runs that began after now, because the clock has been put back since, count as of now; how many there were.
+
+        As they stand they would keep every slot up to their time from being due.
+        """
+        stamp = _stamp(now)
         with self._database.transaction() as connection:
-            return connection.execute("DELETE FROM runs WHERE ended < ?", (_stamp(before),)).rowcount
+            return connection.execute(
+                "UPDATE runs SET started = :now, ended = min(ended, :now), slot = min(slot, :now) WHERE started > :now",
+                {"now": stamp},
+            ).rowcount
+
+    def forget(self, before: datetime) -> int:
+        """Drop the runs that ended before a time, but of each task and job (or schedule) the last of each kind of end;
+        how many."""
+        with self._database.transaction() as connection:
+            return connection.execute(
+                "DELETE FROM runs WHERE ended < ? AND EXISTS (SELECT 1 FROM runs AS later WHERE later.task = runs.task"
+                " AND later.job = runs.job AND later.entry = runs.entry AND later.state = runs.state"
+                " AND later.started > runs.started)",
+                (_stamp(before),),
+            ).rowcount
 
     def pause(self, entry: str, until: datetime | None, who: str, reason: str) -> None:
         """Nothing of this schedule is to be started, until then or until it is resumed."""
@@ -211,15 +315,20 @@ class Ledger:
 
     def resume(self, entry: str) -> bool:
         """End a pause; False where there was none."""
+        stamp = _stamp(self._clock())
         with self._database.transaction() as connection:
-            return connection.execute("DELETE FROM pauses WHERE entry = ?", (entry,)).rowcount > 0
+            ended = "UPDATE pauses SET until = ? WHERE entry = ? AND (until IS NULL OR until > ?)"
+            return connection.execute(ended, (stamp, entry, stamp)).rowcount > 0
 
     def pauses(self) -> dict[str, Pause]:
         """What is paused just now, by the schedule's name."""
+        now = self._clock()
+        return {entry: pause for entry, pause in self.last_pauses().items() if pause.lasts(now)}
+
+    def last_pauses(self) -> dict[str, Pause]:
+        """The last pause of each schedule that was ever paused, by its name."""
         with self._database.reading() as connection:
-            rows = connection.execute(
-                "SELECT * FROM pauses WHERE until IS NULL OR until > ?", (_stamp(self._clock()),)
-            ).fetchall()
+            rows = connection.execute("SELECT * FROM pauses").fetchall()
         return {
             row["entry"]: Pause(row["entry"], _at(row["since"]), _time(row["until"]), row["who"], row["reason"])
             for row in rows
@@ -255,6 +364,15 @@ def _record(row: Any) -> RunRecord:
         pid=row["pid"],
         figures=json.loads(row["figures"]),
     )
+
+
+def _row(run: RunRecord) -> tuple[object, ...]:
+    slot, started = _stamp(run.slot), _stamp(run.started)
+    return (run.id, run.task, run.job, run.entry, slot, started, run.state, run.host, run.pid)
+
+
+def _json(figures: Mapping[str, Any]) -> str:
+    return json.dumps(dict(figures), sort_keys=True)
 
 
 def _stamp(moment: datetime | None) -> float | None:

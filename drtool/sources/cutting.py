@@ -29,6 +29,9 @@ FINE_SPREAD_BYTES = 64 * 1024
 Record = tuple[bytes, bytes | memoryview]
 """A record's key and its bytes."""
 
+Pieces = tuple[bytes, int, Sequence[bytes | memoryview]]
+"""A record's key, how many bytes it has, and these in pieces, at least one."""
+
 T = TypeVar("T")
 
 
@@ -105,6 +108,27 @@ def cut(records: Iterable[Record], rule: CutRule, *, until: Callable[[bytes], bo
     the old chunks hold, because the rule has no memory beyond the last cut. The end of `records` ends the last chunk.
     """
     yield from _cut(iter(records), iter(()), rule, until)
+
+
+def cut_pieces(records: Iterable[Pieces], rule: CutRule) -> Iterator[Chunk]:
+    """`cut`, for many small records in pieces: they are put together by the chunk, and the rule is spelt out, which
+    takes half the time."""
+    minimum, threshold, seed = (FINE_MIN_BYTES if rule.fine else MIN_BYTES), rule.threshold, rule.seed
+    held: list[bytes | memoryview] = []
+    count = size = 0
+    first = key = b""
+    for key, length, pieces in records:
+        if not count:
+            first = key
+        held += pieces
+        count += 1
+        size += length
+        if size >= minimum and (size >= MAX_BYTES or xxh3_64_intdigest(key, seed) < threshold):
+            yield Chunk(b"".join(held), count, first, key)
+            held = []
+            count = size = 0
+    if held:
+        yield Chunk(b"".join(held), count, first, key)
 
 
 def cut_part(own: Iterable[Record], beyond: Iterable[Record], rule: CutRule) -> Iterator[Chunk]:

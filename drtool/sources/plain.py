@@ -11,25 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from drtool.errors import UsageError
-from drtool.sources.base import (
-    WHOLE,
-    Base,
-    Changes,
-    Compared,
-    ExportItem,
-    KeyRange,
-    Lack,
-    Loaded,
-    Rehearsed,
-    Replayed,
-    RestoreItem,
-    RestorePlan,
-    Stop,
-    StreamDigest,
-    StreamInfo,
-)
+from drtool.sources.base import Compared, Lack
 from drtool.sources.comparing import compare_identical
+from drtool.sources.exporting import ExportItem
 from drtool.sources.log import Log
+from drtool.sources.reading import WHOLE, Base, Changes, KeyRange, StreamInfo
+from drtool.sources.restoring import Loaded, Rehearsed, Replayed, RestoreItem, RestorePlan, Stop, StreamDigest
 
 
 class PlainSource:
@@ -107,7 +94,7 @@ class PlainSource:
 
 
 class PlainView:
-    """Of ``drtool.sources.base.View`` what a view has that is read whole each time."""
+    """Of ``drtool.sources.reading.View`` what a view has that is read whole each time."""
 
     def split(self, stream: StreamInfo, parts: int) -> Sequence[KeyRange]:  # noqa: ARG002 - the contract's
         """See ``View.split``: one part."""
@@ -126,7 +113,7 @@ class PlainView:
 
 
 class PlainTarget:
-    """Of ``drtool.sources.base.Target`` what belongs to systems with a log of their own, or with a digest."""
+    """Of ``drtool.sources.restoring.Target`` what belongs to systems with a log of their own, or with a digest."""
 
     def load_joined(
         self, item: RestoreItem, chunks: Iterable[bytes], beside: Sequence[tuple[RestoreItem, Iterable[bytes]]]
@@ -157,7 +144,7 @@ class PlainTarget:
 
 
 class PlainExporter:
-    """Of ``drtool.sources.base.Exporter`` what layouts without joined streams share."""
+    """Of ``drtool.sources.exporting.Exporter`` what layouts without joined streams share."""
 
     def write_joined(
         self, item: ExportItem, chunks: Iterable[bytes], beside: Sequence[tuple[ExportItem, Iterable[bytes]]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from drtool.sources.base import Consistency, Proof
+from drtool.sources.reading import Consistency, Proof
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
-from drtool.sources.base import KeyRange
 from drtool.sources.mongodb.connection import Client, connect
 from drtool.sources.mongodb.cursors import Collection, Reader
 from drtool.sources.mongodb.sessions import Sessions
 from drtool.sources.mongodb.splitting import split
+from drtool.sources.reading import KeyRange
 
 _READERS = 2
 

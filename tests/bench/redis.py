@@ -1,6 +1,7 @@
 """Redis: drtool beside redis-cli, which writes one plain file and restores nothing by itself.
 
-What stands beside a restore is redis-cli --pipe, which sends the same commands from a file that was made before.
+What stands beside a restore is redis-cli --pipe, which sends the same commands from a file that was made before. What
+each key costs, and starting Python, weighs most where values are small: so there are several sizes of them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,6 +26,8 @@ from tests.bench.table import render
 
 TITLE = "redis"
 KEYS = 200_000
+#: Bytes of a value, and how many keys have such: 41 MB each.
+SIZES = {410: 100_000, 2_000: 20_000, 10_000: 4_100}
 _OURS, _THEIRS = "drtool", "redis-cli --rdb"
 _PARTS = {"first": "first backup", "second": "second backup, unchanged", "restore": "restore to an empty server"}
 _BATCH = 5_000
@@ -31,21 +35,31 @@ _DUMP, _COMMANDS = "dump.rdb", "commands"
 
 
 def report(scale: float, runs: int, parent: Path | None) -> str:
-    """A table for each part."""
+    """A table for each part: of a mixture, and of strings of several sizes."""
+    found = [_report("a mixture", lambda uri: _fill(uri, round(KEYS * scale)), runs, parent)]
+    for size, count in SIZES.items():
+        what = f"strings of {size:,} random bytes"
+        found.append(_report(what, partial(_fill_strings, count=max(1, round(count * scale)), size=size), runs, parent))
+    return "\n\n".join(found)
+
+
+def _report(what: str, fill: Callable[[str], int], runs: int, parent: Path | None) -> str:
     program = find_server()
     figures: dict[str, dict[str, list[Measured]]] = {part: {} for part in _PARTS}
     with (
         tempfile.TemporaryDirectory(prefix="drtool-bench-", dir=parent) as directory,
         running(program, Path(directory)) as server,
     ):
-        keys = _fill(server.uri, round(KEYS * scale))
+        keys = fill(server.uri)
         size = 0
         for number in range(runs):
             round_ = _Round(Path(directory) / str(number), program, server, keys)
             for part, name, measured in round_.measure():
                 figures[part].setdefault(name, []).append(measured)
             size = round_.size
-    told = f"{TITLE}: {keys:,} keys, {size / 1e6:.0f} MB as a dump; {os.cpu_count()} processors; medians of {runs}"
+    told = (
+        f"{TITLE}, {what}: {keys:,} keys, {size / 1e6:.0f} MB as a dump; {os.cpu_count()} processors; medians of {runs}"
+    )
     return "\n\n".join([told, *(render(_PARTS[part], figures[part], size, _OURS) for part in _PARTS)])
 
 
@@ -127,6 +141,20 @@ def _fill(uri: str, count: int) -> int:
                 pipe.hset(f"user:{number}", mapping={"name": chance.choice(words), "n": number, "about": about})
             else:
                 pipe.zadd(f"rank:{number}", {word: chance.random() for word in chance.sample(words, 20)})
+            if number % _BATCH == _BATCH - 1:
+                pipe.execute()
+        pipe.execute()
+    keys = int(client.dbsize())
+    client.close()
+    return keys
+
+
+def _fill_strings(uri: str, *, count: int, size: int) -> int:
+    """Values of so many bytes; how many keys."""
+    client, chance = connect(uri), random.Random(TITLE)
+    with client.pipeline(transaction=False) as pipe:
+        for number in range(count):
+            pipe.set(f"value:{chance.getrandbits(64):016x}", chance.randbytes(size))
             if number % _BATCH == _BATCH - 1:
                 pipe.execute()
         pipe.execute()

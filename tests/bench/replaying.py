@@ -23,13 +23,14 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import DeleteOne, InsertOne, MongoClient, UpdateOne
 from pymongo.database import Database
 
-from drtool.sources.base import WHOLE, RestoreItem, RestorePlan
 from drtool.sources.cutting import CutRule
 from drtool.sources.mongodb import MongoSource
 from drtool.sources.mongodb.binary import find_mongod
 from drtool.sources.mongodb.connection import RAW
 from drtool.sources.mongodb.server import ServerOptions, running
 from drtool.sources.mongodb.target import MongoTarget
+from drtool.sources.reading import WHOLE
+from drtool.sources.restoring import RestoreItem, RestorePlan
 from tests.bench.measure import FailedError
 
 TITLE = "replay"

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from drtool.sources.base import WHOLE, RestoreItem, RestorePlan, Source, StreamInfo, Target, View
+from drtool.sources.base import Source
 from drtool.sources.cutting import CutRule
 from drtool.sources.extras import require
+from drtool.sources.reading import WHOLE, StreamInfo, View
+from drtool.sources.restoring import RestoreItem, RestorePlan, Target
 from tests.bench.workload import DIMENSIONS
 
 TITLE = "stores"

@@ -34,7 +34,7 @@ def test_measures_every_part_and_leaves_nothing(tmp_path: Path) -> None:
     assert "1,000 transactions and 25 documents" in done.stdout
     for title in PARTS.values():
         assert f"\n{title}\n" in done.stdout
-    assert done.stdout.count("\n  drtool  ") == len(PARTS) + 4  # and the replay, and Redis' three
+    assert done.stdout.count("\n  drtool  ") == len(PARTS) + 13  # and the replay, and Redis' three of each size
     assert done.stdout.count("\n  drtool, PostgreSQL  ") == 3
     assert done.stdout.count(" drtool  ", done.stdout.index(" small files and 4 large ones")) >= 3
     assert "\n  after every payload was touched " in done.stdout

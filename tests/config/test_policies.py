@@ -49,7 +49,7 @@ def test_a_wheel_holds_them(tmp_path: Path) -> None:
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    for name in ("drtool", "retention"):
+    for name in ("cron", "drtool", "retention"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=source, check=True, capture_output=True, timeout=60)
@@ -66,6 +66,8 @@ def test_a_wheel_holds_them(tmp_path: Path) -> None:
     found = dict(pair.split("=") for pair in done.stdout.split())
     assert found.keys() == SHIPPED
     assert all(path.startswith(str(tmp_path / "site" / "drtool")) for path in found.values())
+    cron = tmp_path / "site" / "drtool" / "shipped" / "cron"
+    assert {path.name for path in cron.iterdir()} == {path.name for path in (ROOT / "cron").iterdir()}
 
 
 def test_by_name_by_path_and_in_place(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def test_what_is_commented_out_is_valid_too() -> None:
     assert source.exclude
     assert config.repository.identity is not None
     assert config.relations
+    assert len(config.notify) == 2
     assert config.limits.readers == 4
 
 

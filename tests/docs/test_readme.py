@@ -16,6 +16,7 @@ from drtool.errors import MissingToolError
 from drtool.sources.mongodb.binary import find_mongod
 from drtool.sources.mongodb.server import ServerOptions, running
 from tests.cli.running import ROOT, environment
+from tests.scheduling.installing.standins import crontab_in
 from tests.servers.s3 import ACCESS_KEY, REGION, SECRET_KEY, make_bucket, moto_server
 
 README = ROOT / "README.md"
@@ -23,6 +24,10 @@ _BLOCK = re.compile(r"^```sh run\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#:]+)\)")
 USB = "/media/usb"
 EXAMPLE_URI = "mongodb://127.0.0.1:27017/?replicaSet=rs0"
+#: What the reader adds to drtool.yaml for every night; here somebody who reads a file is told.
+NOTIFY = """
+notify: [{{type: command, command: [sh, -c, "cat >> {told}"]}}]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +47,13 @@ def _run(block: str, cwd: Path, env: dict[str, str]) -> str:
 
 
 @pytest.mark.heavy
-def test_commands_do_what_the_readme_says(mongod: Path, tmp_path: Path) -> None:
+def test_commands_do_what_the_readme_says(mongod: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = README.read_text(encoding="utf-8")
     blocks = _BLOCK.findall(text)
     assert len(blocks) >= 6, "a block that is to be run begins with ```sh run"
     usb = tmp_path / "usb"
     usb.mkdir()
+    crontab = crontab_in(tmp_path, monkeypatch)
     with (
         moto_server(tmp_path) as s3,
         running(mongod, ServerOptions(replica_set="rs0")) as source,
@@ -66,7 +72,7 @@ def test_commands_do_what_the_readme_says(mongod: Path, tmp_path: Path) -> None:
                 "HOME": str(tmp_path),
                 "MONGODB_URI": source.uri,
                 "STANDBY_URI": standby.uri,
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "PATH": f"{crontab.parent / 'standins'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             }
         )
         outputs = []
@@ -74,16 +80,23 @@ def test_commands_do_what_the_readme_says(mongod: Path, tmp_path: Path) -> None:
             typed = block.replace(USB, str(usb)).replace(EXAMPLE_URI, source.uri)
             outputs.append(_run(typed, tmp_path, env))
             if number == 0:
-                _uncomment_identity(tmp_path / "drtool.yaml", usb / "identity.key")
+                _uncomment(tmp_path / "drtool.yaml", "identity", f"{{file: {usb / 'identity.key'}}}")
+                _uncomment(tmp_path / "drtool.yaml", "schedule", '"0 2 * * *"')
+                with (tmp_path / "drtool.yaml").open("a", encoding="utf-8") as file:
+                    file.write(NOTIFY.format(told=tmp_path / "told"))
         assert "proof identical" in outputs[1]
         assert other.app.users.count_documents({}) == 500
         assert client.app.users_before.count_documents({}) == 500
         assert [name for name in client.list_database_names() if name.startswith("app_restored_")]
+        assert (tmp_path / "told").stat().st_size
+        assert f"# >>> drtool {tmp_path / 'drtool.yaml'} >>>" in crontab.read_text(encoding="utf-8")
+        [night] = [output for output in outputs if "looks every" in output]
+        assert "nightly" in night.partition("looks every")[2]
 
 
-def _uncomment_identity(config: Path, identity: Path) -> None:
+def _uncomment(config: Path, key: str, value: str) -> None:
     text = config.read_text(encoding="utf-8")
-    changed = re.sub(r"# identity: .*", f"identity: {{file: {identity}}}", text)
+    changed = re.sub(rf"# {key}: .*", f"{key}: {value}", text)
     assert changed != text
     config.write_text(changed, encoding="utf-8")
 

@@ -53,6 +53,7 @@ MANIFEST = Kind(3, "manifest", frozenset({"writer"}), f"snapshots/{_ID}", "snaps
 SEGMENT = Kind(
     11, "segment", frozenset({"writer"}), "oplog/[0-9a-f]{32}/[0-9a-f]{32}/[0-9a-f]{16}-[0-9a-f]{16}", "segment"
 )
+AUDIT = Kind(12, "audit", _ANY, f"audit/{_ID}", "audit")
 REMOVAL = Kind(4, "removal", frozenset({"maintainer"}), f"removals/{_ID}", "removal")
 KINDS = (
     INDEX,
@@ -66,6 +67,7 @@ KINDS = (
     Kind(9, "lease", _ANY, r"leases/(?!probe-)[a-z0-9._-]+", "lease"),
     Kind(10, "tombstone", frozenset({"maintainer"}), f"tombstones/{_ID}", "tombstone"),
     SEGMENT,
+    AUDIT,
 )
 
 

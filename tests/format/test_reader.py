@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import shutil
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 
 from tests.cli.running import drtool
+from tests.format.audit import read_logs
 from tests.format.chunks import DATA, PRIVATE
 from tests.format.filling import EVENTS, FIRST, SECOND, VECTORS, change, fill
 from tests.format.keys import SEALED_KEY, FormatError
@@ -195,6 +197,42 @@ def test_every_object_passes_its_checks(written: Written, repository: Repository
     keys = f"keys/{repository.trust.identity.fingerprint.hex()}"
     there = {path.relative_to(written.store).as_posix() for path in written.store.rglob("*") if path.is_file()}
     assert {name for name in there if name[0] != "+"} == {*opened, *packs, keys, "repository.json"}
+
+
+def test_who_did_what(written: Written, repository: Repository) -> None:
+    logs, problems = read_logs(written.store, repository.trust)
+    [(id_, log)] = logs.items()
+    assert (problems, log.problems) == ([], [])
+    [file] = (written.store.parent / "state" / "unattended").glob("*/audit.jsonl")
+    lines = file.read_bytes().splitlines()
+    assert [log.lines[number] for number in sorted(log.lines)] == lines
+    assert hashlib.sha256(lines[0]).hexdigest() == id_
+    told = [(entry["event"], entry["command"], entry.get("exit_code")) for entry in log.entries]
+    commands = ("init", "backup", "backup")
+    assert told == [one for name in commands for one in (("begun", name, None), ("ended", name, 0))]
+    assert [entry["begun"] for entry in log.entries[1::2]] == [1, 3, 5]
+    assert [entry["result"]["snapshots"] for entry in log.entries[3::2]] == [
+        [snapshot.id] for snapshot in repository.snapshots
+    ]
+    for entry in log.entries:
+        if entry["event"] != "ended":
+            assert entry["arguments"][-1] == "--json"
+            assert entry["config"]["path"] == str(written.store.parent / "drtool.yaml")
+            assert {*entry["who"]} >= {"user", "uid", "by"}
+            assert entry["where"]["host"] == log.host
+
+
+def test_an_audit_log_that_lacks_a_part(written: Written, repository: Repository, copied: Path) -> None:
+    first, *_, last = sorted((copied / "audit").iterdir())
+    taken = last.read_bytes()
+    last.unlink()
+    logs, problems = read_logs(copied, repository.trust)
+    assert ([log.problems for log in logs.values()], problems) == ([[]], [])  # the newest: known to who has seen it
+    last.write_bytes(taken)
+    first.unlink()
+    logs, [problem] = read_logs(copied, repository.trust)
+    assert "does not follow anything" in problem
+    assert "lines are missing" in next(iter(logs.values())).problems
 
 
 def test_a_flipped_byte_in_a_pack_is_refused(written: Written, repository: Repository, copied: Path) -> None:

@@ -7,17 +7,11 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
 
-from drtool.sources.base import (
-    ExportItem,
-    ExportPlace,
-    Inspection,
-    Loaded,
-    Probe,
-    RestoreItem,
-    RestorePlan,
-    StreamInfo,
-)
+from drtool.sources.base import Probe
+from drtool.sources.exporting import ExportItem, ExportPlace
 from drtool.sources.plain import PlainExporter, PlainSource, PlainTarget
+from drtool.sources.reading import StreamInfo
+from drtool.sources.restoring import Inspection, Loaded, RestoreItem, RestorePlan
 from tests.operations.memory import MemorySource, MemoryView
 
 

@@ -11,25 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from drtool.errors import UsageError
-from drtool.sources.base import (
-    MISSING,
-    Compared,
-    Consistency,
-    Exporter,
-    ExportPlace,
-    Inspection,
-    KeyRange,
-    Loaded,
-    Probe,
-    Proof,
-    RestoreItem,
-    RestorePlan,
-    Sandbox,
-    Settled,
-    StreamInfo,
-)
+from drtool.sources.base import MISSING, Compared, Probe, Sandbox
 from drtool.sources.cutting import Chunk, CutRule, Record, cut
+from drtool.sources.exporting import Exporter, ExportPlace
 from drtool.sources.plain import PlainSource, PlainTarget, PlainView
+from drtool.sources.reading import Consistency, KeyRange, Proof, Settled, StreamInfo
+from drtool.sources.restoring import Inspection, Loaded, RestoreItem, RestorePlan
 
 Held = dict[str, list[bytes]]
 """Lines by stream."""
@@ -132,7 +119,7 @@ class _Box:
 
 
 class LinesView(PlainView):
-    """A copy (``drtool.sources.base.View``)."""
+    """A copy (``drtool.sources.reading.View``)."""
 
     def __init__(self, source: LinesSource, held: Held) -> None:
         self._source, self._held = source, held
@@ -172,7 +159,7 @@ class LinesView(PlainView):
 
 
 class LinesTarget(PlainTarget):
-    """Where lines are put (``drtool.sources.base.Target``)."""
+    """Where lines are put (``drtool.sources.restoring.Target``)."""
 
     def __init__(self, source: LinesSource, held: Held) -> None:
         self._source, self._held = source, held

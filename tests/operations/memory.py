@@ -23,18 +23,10 @@ from drtool.repository.manifests import StreamEntry
 from drtool.repository.packs import PACK_BYTES
 from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository
-from drtool.sources.base import (
-    Base,
-    Changes,
-    Consistency,
-    KeyRange,
-    Probe,
-    Proof,
-    Settled,
-    StreamInfo,
-)
+from drtool.sources.base import Probe
 from drtool.sources.cutting import Chunk, CutRule, cut_part
 from drtool.sources.plain import PlainSource
+from drtool.sources.reading import Base, Changes, Consistency, KeyRange, Proof, Settled, StreamInfo
 
 Key = tuple[str, bytes]
 """A stream's identity and a record's key."""
@@ -116,7 +108,7 @@ class MemorySource(PlainSource):
 
 
 class MemoryView:
-    """A copy of the source (``drtool.sources.base.View``)."""
+    """A copy of the source (``drtool.sources.reading.View``)."""
 
     def __init__(self, source: MemorySource, number: int) -> None:
         self._source = source

@@ -23,8 +23,8 @@ from drtool.repository.pages import (
     decode_page,
     leaf_refs,
 )
-from drtool.sources.base import KeyRange
 from drtool.sources.cutting import Chunk, CutRule, cut, cut_part
+from drtool.sources.reading import KeyRange
 
 Records = Mapping[int, int]
 """What a stream holds: by key the seed and length of a record."""

@@ -19,7 +19,7 @@ from drtool.operations.overlaying import OVERLAY_SINCE
 from drtool.repository.keyring import ChunkKind
 from drtool.repository.packs import pack_name
 from drtool.repository.reader import ChunkReader
-from drtool.sources.base import Consistency
+from drtool.sources.reading import Consistency
 from tests.operations.memory import Host, MemorySource
 from tests.repository.builders import Made, make
 
@@ -411,7 +411,7 @@ def test_a_change_that_the_source_did_not_tell(host: Host) -> None:
     host.source.put("b", key, b"past the log", logged=False)
     found = host.backup(check=1)
     assert not found.incremental
-    assert found.full_because == "the oplog did not tell of a change in b"
+    assert found.full_because == "the source did not tell of a change in b"
     assert (found.missed, found.suspects) == (("b",), (second.snapshot, third.snapshot))
     assert found.ranges.read == found.ranges.total
     assert any("did not tell" in warning for warning in host.told.warnings)
@@ -449,7 +449,7 @@ def test_a_run_that_fails_after_it_found_a_change_leaves_it_to_the_next(host: Ho
         host.repository = made.as_agent()
     host.source.window = lambda view: None
     found = host.backup()
-    assert found.full_because == "the oplog did not tell of a change in b, as an earlier run found"
+    assert found.full_because == "the source did not tell of a change in b, as an earlier run found"
     assert (found.missed, found.suspects) == (("b",), (second.snapshot,))
     assert host.newest().manifest.suspects == ((2, 2),)
     _reads_back(host, made)
@@ -466,7 +466,7 @@ def test_a_change_not_told_of_beside_one_that_was(host: Host, made: Made) -> Non
         if number % 10 == 0 or number % 2:
             host.source.put("b", key, None, logged=number % 10 == 0)
     found = host.backup()
-    assert found.full_because == "the oplog did not tell of a change in b"
+    assert found.full_because == "the source did not tell of a change in b"
     assert (found.missed, found.suspects) == (("b",), (second.snapshot,))
     _reads_back(host, made)
 

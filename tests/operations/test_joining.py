@@ -17,7 +17,8 @@ from drtool.operations.reporting import Silent
 from drtool.operations.restore import Restore
 from drtool.operations.wishing import Wish
 from drtool.repository.repository import Repository
-from drtool.sources.base import ExportItem, ExportPlace, Proof, StreamInfo
+from drtool.sources.exporting import ExportItem, ExportPlace
+from drtool.sources.reading import Proof, StreamInfo
 from tests.operations.joined_memory import JoinedSource
 from tests.operations.memory import Host
 from tests.repository.builders import Made, make

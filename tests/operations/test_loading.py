@@ -16,7 +16,8 @@ from drtool.operations.contents import Contents
 from drtool.operations.loading import load
 from drtool.operations.reporting import Silent
 from drtool.repository.manifests import StreamEntry
-from drtool.sources.base import Loaded, Proof, RestoreItem, StreamInfo, Target
+from drtool.sources.reading import Proof, StreamInfo
+from drtool.sources.restoring import Loaded, RestoreItem, Target
 
 PATIENCE = 30.0
 

@@ -24,12 +24,12 @@ from pymongo.errors import OperationFailure
 
 from drtool.errors import WindowPassedError
 from drtool.repository.chain import read_catalogue
-from drtool.sources.base import KeyRange, StreamInfo
 from drtool.sources.cutting import Chunk, CutRule
 from drtool.sources.mongodb.binary import find_mongod
 from drtool.sources.mongodb.loading import split_documents
 from drtool.sources.mongodb.server import ServerOptions, running
 from drtool.sources.mongodb.view import MongoView
+from drtool.sources.reading import KeyRange, StreamInfo
 from tests.operations.memory import Host, small_chunks
 from tests.operations.site import Site, connect, fill, flip, hashes
 from tests.repository.builders import make

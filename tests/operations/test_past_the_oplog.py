@@ -81,7 +81,7 @@ def test_a_planted_difference_makes_the_chain_suspect(tmp_path: Path) -> None:
         ended = site.drtool("backup")
         assert ended.code == 4, ended.out
         line, result = ended.lines[-2:]
-        assert line["full_because"] == "the oplog did not tell of a change in app.c, as an earlier run found"
+        assert line["full_because"] == "the source did not tell of a change in app.c, as an earlier run found"
         assert (line["incremental"], line["consistency"]) == (False, "exact")
         assert line["suspect"] == [second["snapshot"], third["snapshot"]]
         assert result["error"]["kind"] == "verification-failed"

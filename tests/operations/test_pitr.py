@@ -83,6 +83,8 @@ def test_a_pass_goes_on_where_the_one_before_ended(site: Site, client: Client, d
     assert (timeline["segments"], timeline["gaps"], timeline["current"]) == (len(spans), [], True)
     assert (found["problems"], found["ok"]) == ([], True)
     _outside(site, client, database, reachable)
+    [told] = site.ok("audit", "show", "--command", "pitr capture")[:-1]  # of many passes one, within an hour
+    assert (told["state"], told["result"].keys()) == ("ok", {"nightly"})
 
 
 def _outside(site: Site, client: Client, database: str, reachable: dict[str, str]) -> None:

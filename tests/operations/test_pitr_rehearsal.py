@@ -13,8 +13,8 @@ from drtool.operations.pitr.goals import Goal
 from drtool.operations.pitr.recovering import Recovery
 from drtool.operations.pitr.replaying import rehearse_archive
 from drtool.operations.reporting import Silent
-from drtool.sources.base import RestorePlan
 from drtool.sources.mongodb.target import MongoTarget
+from drtool.sources.restoring import RestorePlan
 from tests.operations.pitr_shelf import LOG, Shelf, history, shelf_in
 from tests.sources.oplog.test_replay_window import ending, insert, part
 

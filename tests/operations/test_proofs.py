@@ -18,7 +18,8 @@ from drtool.operations.verify import Verification, Verifier
 from drtool.repository.chain import read_catalogue
 from drtool.repository.evidence import Level, reached, read_evidence
 from drtool.repository.repository import Repository
-from drtool.sources.base import Compared, Proof
+from drtool.sources.base import Compared
+from drtool.sources.reading import Proof
 from tests.operations.lines import Held, LinesSource
 from tests.repository.builders import Made, make
 

@@ -10,8 +10,8 @@ from unittest import mock
 import pytest
 
 from drtool.errors import UnreachableError
-from drtool.sources.base import Loaded, RestoreItem, RestorePlan
 from drtool.sources.mongodb.target import MongoTarget
+from drtool.sources.restoring import Loaded, RestoreItem, RestorePlan
 from tests.operations.site import Site, connect, fill
 from tests.sources.mongo import Client, unique_database
 

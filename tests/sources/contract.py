@@ -16,18 +16,10 @@ from typing import Protocol
 import pytest
 
 from drtool.errors import MissingToolError, RefusedError, UnreachableError
-from drtool.sources.base import (
-    WHOLE,
-    Consistency,
-    Proof,
-    RestoreItem,
-    RestorePlan,
-    Source,
-    StreamInfo,
-    Target,
-    View,
-)
+from drtool.sources.base import Source
 from drtool.sources.cutting import FINE_MIN_BYTES, MAX_BYTES, MIN_BYTES, Chunk, CutRule, join
+from drtool.sources.reading import WHOLE, Consistency, Proof, StreamInfo, View
+from drtool.sources.restoring import RestoreItem, RestorePlan, Target
 from drtool.sources.support import SUPPORT
 
 CUT_KEY = bytes(range(32))
@@ -314,6 +306,8 @@ class SourceContract:
                         assert any(item.name in sentence for sentence in found), item.name
                 over = RestorePlan(plan.items, "marker-3", replace=True)
                 assert target.inspect(over).lasting == (), "what the plan's own streams hold can be replaced"
+                names = tuple(f"{item.name}: " for item in plan.items)
+                assert all(sentence.startswith(names) for sentence in target.inspect(over).occupied)
                 restore(target, over, copies)
                 check_restored(source, target, over, copies)
 

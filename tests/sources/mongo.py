@@ -14,8 +14,9 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from drtool.sources.base import RestoreItem, RestorePlan, Source
+from drtool.sources.base import Source
 from drtool.sources.mongodb import MongoSource
+from drtool.sources.restoring import RestoreItem, RestorePlan
 from tests.sources.contract import Copy
 
 Document = dict[str, Any]

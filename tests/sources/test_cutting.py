@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drtool.sources import cutting
-from drtool.sources.cutting import Chunk, CutRule, Record, cut, cut_part, join
+from drtool.sources.cutting import Chunk, CutRule, Record, cut, cut_part, cut_pieces, join
 from drtool.sources.mongodb import batches
 from drtool.sources.mongodb.batches import Batch, cut_batches
 from drtool.sources.mongodb.keys import bound, key_of
@@ -56,6 +56,14 @@ def test_chunks_are_whole_records_within_bounds(records: list[Record], rule: Cut
         position += chunk.records
     assert position == len(records)
     assert all(len(chunk.data) >= MIN for chunk in chunks[:-1])
+
+
+@given(streams, rules, st.booleans(), st.integers(0, 90))
+def test_records_in_pieces_are_cut_alike(records: list[Record], rule: CutRule, fine: bool, at: int) -> None:
+    rule = CutRule(rule.key, rule.threshold, fine)
+    pieces = [(key, len(data), (data[:at], data[at:])) for key, data in records]
+    with small_bounds(), mock.patch.object(cutting, "FINE_MIN_BYTES", MIN // 2):
+        assert list(cut_pieces(pieces, rule)) == list(cut(records, rule))
 
 
 @given(streams, rules, st.lists(keys, max_size=6, unique=True).map(sorted))

@@ -13,11 +13,11 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
 from drtool.errors import IncompleteRestoreError, TargetNotEmptyError, UsageError
-from drtool.sources.base import RestorePlan
 from drtool.sources.mongodb.accounts import left_out
 from drtool.sources.mongodb.granting import is_atlas
 from drtool.sources.mongodb.names import Selection, matches, rename
 from drtool.sources.mongodb.target import MongoTarget
+from drtool.sources.restoring import RestorePlan
 from tests.servers.guarded import PASSWORD, Guarded
 from tests.sources.contract import Copy, back_up, check_restored, load_all, read_all, restore
 from tests.sources.mongo import RAW, Client, encoded, plan_renamed, source_of, unique_database

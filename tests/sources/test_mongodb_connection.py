@@ -10,11 +10,11 @@ import pytest
 from pymongo import MongoClient
 
 from drtool.errors import AuthenticationError, ConfigError, DrtoolError, UnreachableError
-from drtool.sources.base import Consistency
 from drtool.sources.mongodb import MongoSource
 from drtool.sources.mongodb import uri as uris
 from drtool.sources.mongodb.connection import Deployment, connect
 from drtool.sources.mongodb.server import Server, ServerOptions, running
+from drtool.sources.reading import Consistency
 from tests.sources.contract import back_up
 from tests.sources.mongo import Client, Document, source_of
 

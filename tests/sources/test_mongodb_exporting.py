@@ -18,10 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drtool.errors import ExportError
-from drtool.sources.base import ExportItem, ExportPlace, Proof, StreamInfo
+from drtool.sources.exporting import ExportItem, ExportPlace
 from drtool.sources.mongodb.definitions import Definition, Kind
 from drtool.sources.mongodb.exporting.directory import file_name
 from drtool.sources.mongodb.exporting.extended_json import canonical
+from drtool.sources.reading import Proof, StreamInfo
 from tests.sources.dumps import Dump, crc64_xz, read_archive, read_directory
 from tests.sources.mongo import RAW, document, int32, source_of
 

@@ -18,7 +18,6 @@ from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
 from drtool.errors import InstantMovedError
-from drtool.sources.base import WHOLE, Consistency, KeyRange, StreamInfo
 from drtool.sources.cutting import join
 from drtool.sources.mongodb.catalogue import Entry, list_catalogue
 from drtool.sources.mongodb.connection import pin
@@ -27,6 +26,7 @@ from drtool.sources.mongodb.keys import key_of
 from drtool.sources.mongodb.loading import split_documents
 from drtool.sources.mongodb.server import Server
 from drtool.sources.mongodb.view import MongoView
+from drtool.sources.reading import WHOLE, Consistency, KeyRange, StreamInfo
 from tests.sources import mongo_zoo
 from tests.sources.contract import back_up, rule_of
 from tests.sources.mongo import Client, Document, encoded, insert_raw, source_of

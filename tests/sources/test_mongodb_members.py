@@ -13,12 +13,12 @@ import pytest
 from pymongo import MongoClient
 
 from drtool.errors import UnreachableError
-from drtool.sources.base import Consistency
 from drtool.sources.mongodb.connection import connect
 from drtool.sources.mongodb.freezing import last_applied
 from drtool.sources.mongodb.oplog.reading import Oplog
 from drtool.sources.mongodb.server import Server, ServerOptions, running
 from drtool.sources.mongodb.sessions import Sessions
+from drtool.sources.reading import Consistency
 from tests.servers.process import wait_until
 from tests.sources.contract import back_up, read_all
 from tests.sources.mongo import Client, Document, source_of

@@ -11,10 +11,10 @@ import pytest
 from bson import Timestamp
 
 from drtool.errors import IncompleteRestoreError, SourceError, TargetNotEmptyError, UsageError
-from drtool.sources.base import RestoreItem, RestorePlan
 from drtool.sources.mongodb.loading import keeps_empty_timestamps
 from drtool.sources.mongodb.server import Server
 from drtool.sources.mongodb.target import MongoTarget
+from drtool.sources.restoring import RestoreItem, RestorePlan
 from tests.sources import mongo_zoo
 from tests.sources.contract import Copy, back_up, check_restored, load_all, plan_for, restore
 from tests.sources.mongo import (

@@ -15,10 +15,10 @@ from pymongo import MongoClient, monitoring
 
 from drtool.errors import SourceError
 from drtool.sources.bandwidth import Bandwidth
-from drtool.sources.base import WHOLE, View
 from drtool.sources.mongodb import MongoSource
 from drtool.sources.mongodb.server import Server, ServerOptions, running
 from drtool.sources.mongodb.sessions import Restraint
+from drtool.sources.reading import WHOLE, View
 from tests.servers.process import wait_until
 from tests.sources.contract import back_up, read_all, rule_of
 from tests.sources.mongo import Client, Document, source_of, unique_database

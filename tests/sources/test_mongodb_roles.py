@@ -14,8 +14,10 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
 from drtool.errors import AuthenticationError
-from drtool.sources.base import Consistency, Lack, RestoreItem, RestorePlan
+from drtool.sources.base import Lack
 from drtool.sources.mongodb.roles import backup_privileges, replay_privileges
+from drtool.sources.reading import Consistency
+from drtool.sources.restoring import RestoreItem, RestorePlan
 from tests.servers.guarded import Guarded
 from tests.sources import mongo_zoo
 from tests.sources.contract import Copy, back_up, check_restored, plan_for, restore

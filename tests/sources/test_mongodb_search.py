@@ -14,11 +14,11 @@ import pytest
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
 
-from drtool.sources.base import RestorePlan
 from drtool.sources.mongodb.definitions import Definition, describe, differences
 from drtool.sources.mongodb.search import Search, SearchIndexes, definitions_of, verdict
 from drtool.sources.mongodb.server import Server
 from drtool.sources.mongodb.target import MongoTarget
+from drtool.sources.restoring import RestorePlan
 from tests.sources.contract import back_up, load_all, plan_for
 from tests.sources.mongo import Client, source_of
 

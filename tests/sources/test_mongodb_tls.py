@@ -13,9 +13,9 @@ import pytest
 from pymongo import MongoClient
 
 from drtool.errors import AuthenticationError, ConfigError, DrtoolError, UnreachableError
-from drtool.sources.base import Consistency
 from drtool.sources.mongodb import MongoSource
 from drtool.sources.mongodb.server import Server, ServerOptions, running
+from drtool.sources.reading import Consistency
 from tests.servers.certificates import Issued, authority, issue
 from tests.servers.guarded import key_file
 from tests.sources.contract import back_up

@@ -20,7 +20,8 @@ from drtool.operations.together import Together
 from drtool.operations.verify import Verification, Verifier
 from drtool.operations.wishing import Wish
 from drtool.repository.evidence import Level
-from drtool.sources.base import Proof, Source
+from drtool.sources.base import Source
+from drtool.sources.reading import Proof
 
 
 def restore_latest(

@@ -43,9 +43,10 @@ from drtool.operations.demo.workplace import JOB, SETTINGS, SOURCE, VECTORS, Wor
 from drtool.operations.init import init
 from drtool.operations.opening import open_source, repository_of, storage_of
 from drtool.operations.reporting import Reporter
-from drtool.sources.base import Consistency, Source
+from drtool.sources.base import Source
 from drtool.sources.mongodb import MongoSource
 from drtool.sources.qdrant.shards import engine
+from drtool.sources.reading import Consistency
 
 _SEED = 1789
 #: The share of the first backup's bytes that the second may store; about one record in fifty changes in between.

@@ -12,13 +12,14 @@ from drtool.operations.doctor.host import examine_host
 from drtool.operations.doctor.keys import examine_keys
 from drtool.operations.doctor.sources import examine_source
 from drtool.operations.doctor.store import examine_place
+from drtool.operations.doctor.unattended import examine_unattended
 
 if TYPE_CHECKING:
     from drtool.config.root import Config
 
 
 def examine(config: Config) -> Iterator[Finding]:
-    """Configuration, host, keys, store, repository, sources, tools: a finding each."""
+    """Configuration, host, keys, store, repository, sources, tools, schedules, notifications: a finding each."""
     yield Finding("configuration", Verdict.OK, f"{config.path} is valid")
     yield from examine_host(config.repository)
     yield from examine_keys(config.repository)
@@ -27,3 +28,4 @@ def examine(config: Config) -> Iterator[Finding]:
         yield from tried(f"copy {copy.url}", partial(examine_copy, config.repository, copy))
     for name in sorted(config.sources):
         yield from tried(f"source {name}", partial(examine_source, config, name))
+    yield from examine_unattended(config)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from drtool.repository.segments import At
-from drtool.sources.base import Stop
+from drtool.sources.restoring import Stop
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from drtool.operations.overlaying import replay_from
 from drtool.operations.pitr.entries import Way
 from drtool.operations.pitr.recovering import Recovery
 from drtool.operations.reporting import Reporter
-from drtool.sources.base import Rehearsed, Replayed, RestorePlan, StreamInfo, Target
+from drtool.sources.reading import StreamInfo
+from drtool.sources.restoring import Rehearsed, Replayed, RestorePlan, Target
 
 
 def rehearse_archive(

@@ -15,7 +15,8 @@ from drtool.operations.relations.hashing import Batch, Hasher, Hashes, Slice, ar
 from drtool.operations.relations.outcome import SHOWN, Outcome
 from drtool.operations.relations.places import Place, resolve
 from drtool.operations.relations.reading_as import shown
-from drtool.sources.base import Consistency, Source
+from drtool.sources.base import Source
+from drtool.sources.reading import Consistency
 
 
 class Judge:

@@ -122,6 +122,7 @@ def _newest(
     ordered: Sequence[Snapshot], sources: Collection[str], around: Surroundings
 ) -> Iterator[tuple[Snapshot, str]]:
     yield from ((s, "newest snapshot") for s in ordered[:1])
+    yield from _emptied(ordered, sources)
     yield from _best([s for s in ordered if not around.doubtful(s)], sources, around)
     # A doubt never takes a guard away from a snapshot: it gives one to another, too.
     yield from (
@@ -144,6 +145,14 @@ def _best(
             s for s in ordered if around.known.level(s).level >= level
         ]
         yield from ((s, f"newest verified snapshot ({level.label})") for s in reached[:1])
+
+
+def _emptied(ordered: Sequence[Snapshot], sources: Collection[str]) -> Iterator[tuple[Snapshot, str]]:
+    """Where a source holds nothing since, the snapshot in which it held something last: nobody may have seen it yet."""
+    by_id = {snapshot.id: snapshot for snapshot in ordered}
+    for source in ordered[0].manifest.sources if ordered else ():
+        if source.name in sources and source.emptied in by_id:
+            yield by_id[source.emptied], f"newest snapshot in which {source.name} is not empty"
 
 
 def _pinned(snapshots: Sequence[Snapshot], around: Surroundings) -> Iterator[tuple[Snapshot, str]]:

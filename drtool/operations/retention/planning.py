@@ -22,7 +22,7 @@ from drtool.operations.retention.guards import (
     unplaced,
 )
 from drtool.operations.retention.policy import Taken, reasons
-from drtool.operations.retention.surplus import Schedule, surplus
+from drtool.operations.retention.surplus import surplus
 from drtool.operations.retention.unneeded import evidence_of, unneeded_segments
 from drtool.operations.safekeeping import is_safety, job_of_safety
 from drtool.repository.chain import Snapshot
@@ -32,6 +32,7 @@ from drtool.repository.presence import alive
 from drtool.repository.removals import Removal, read_announced
 from drtool.repository.repository import Repository
 from drtool.repository.wire import encode_json
+from drtool.scheduling.expressions import Schedule
 
 #: Signs that somebody with access to the store is at work in it.
 _ATTACKS = (RolledBackError, HiddenObjectError)

@@ -9,9 +9,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from itertools import islice
 
 from drtool.repository.chain import ChainKey, Snapshot
+from drtool.scheduling.expressions import Schedule
 
 #: So many times what the rhythm explains is too much.
 FACTOR = 3
@@ -40,27 +41,6 @@ class Surplus:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """When backups are to be taken: a cron expression, and the zone that it is in (None: this host's)."""
-
-    expression: str
-    timezone: str | None = None
-
-    def window(self, until: datetime, most: int) -> tuple[timedelta, int]:
-        """A window, and how many backups it explains; it is not counted further than to `most`."""
-        from croniter import croniter
-
-        zone = ZoneInfo(self.timezone) if self.timezone else None
-        back = croniter(self.expression, until.astimezone(zone), ret_type=datetime)
-        turns = [back.get_prev(datetime) for _ in range(_TURNS)]
-        length = max(_WEEK, until - turns[-1])
-        explained = _TURNS
-        while explained < most and back.get_prev(datetime) > until - length:
-            explained += 1
-        return length, explained
-
-
 def surplus(times: Sequence[tuple[datetime, Snapshot]], schedule: Schedule | None) -> Surplus | None:
     """The worst window of a job's snapshots (with when each was taken); None where none has too many.
 
@@ -71,7 +51,7 @@ def surplus(times: Sequence[tuple[datetime, Snapshot]], schedule: Schedule | Non
     if not ordered:
         return None
     newest = ordered[-1][0]
-    rhythm = schedule.window(newest, len(ordered)) if schedule is not None else _observed(ordered)
+    rhythm = _planned(schedule, newest, len(ordered)) if schedule is not None else _observed(ordered)
     if rhythm is None:
         return None
     window, explained = rhythm
@@ -83,6 +63,17 @@ def surplus(times: Sequence[tuple[datetime, Snapshot]], schedule: Schedule | Non
         if position - first + 1 > worst.count:
             worst = Surplus(position - first + 1, explained, window, until)
     return worst if worst.count > FACTOR * explained else None
+
+
+def _planned(schedule: Schedule, until: datetime, most: int) -> tuple[timedelta, int]:
+    """A window, and how many backups the schedule explains in it; it is not counted further than to `most`."""
+    back = schedule.back_from(until - timedelta(microseconds=1))
+    turns = list(islice(back, _TURNS))
+    length = max(_WEEK, until - turns[-1])
+    explained = _TURNS
+    while explained < most and next(back) > until - length:
+        explained += 1
+    return length, explained
 
 
 def _observed(ordered: Sequence[tuple[datetime, Snapshot]]) -> tuple[timedelta, int] | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from drtool.errors import SourceError
-from drtool.sources.base import StreamInfo
 from drtool.sources.chroma.engine import Found
+from drtool.sources.reading import StreamInfo
 from drtool.sources.vectors.exporting import Shape, VectorKind
 from drtool.sources.vectors.records import UNNAMED, VECTORS
 

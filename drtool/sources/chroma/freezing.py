@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from drtool.errors import SourceError
-from drtool.sources.base import Consistency
 from drtool.sources.chroma import copying, names, sqlite
 from drtool.sources.chroma.address import Address
 from drtool.sources.chroma.engine import Engine, Found, opened
@@ -18,6 +17,7 @@ from drtool.sources.chroma.ids import Ids
 from drtool.sources.chroma.names import DEFAULT_TENANT, Namespace
 from drtool.sources.chroma.reading import Collection
 from drtool.sources.chroma.view import ChromaView
+from drtool.sources.reading import Consistency
 from drtool.sources.throwaway import throwaway
 
 #: Of how many collections recall is measured: the largest ones. A manifest holds the results, and is limited.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from drtool.errors import MissingToolError
-from drtool.sources.base import MISSING, Compared, Consistency, Exporter, ExportPlace, Probe, StreamInfo
+from drtool.sources.base import MISSING, Compared, Probe
 from drtool.sources.chroma import definitions, names
 from drtool.sources.chroma.address import Address, parse
 from drtool.sources.chroma.copying import require_directory
@@ -17,7 +17,9 @@ from drtool.sources.chroma.engine import client_version, major, opened
 from drtool.sources.chroma.freezing import FUZZY, Selection, freeze
 from drtool.sources.comparing import compare_identical
 from drtool.sources.cutting import Record
+from drtool.sources.exporting import Exporter, ExportPlace
 from drtool.sources.plain import PlainSource
+from drtool.sources.reading import Consistency, StreamInfo
 from drtool.sources.throwaway import throwaway
 from drtool.sources.vectors import records as vector_records
 from drtool.sources.vectors.comparing import compare_vectors
@@ -187,7 +189,7 @@ class ChromaSource(PlainSource):
 
 
 class ChromaPrepared:
-    """A source that is ready to fix its instant (``drtool.sources.base.Prepared``)."""
+    """A source that is ready to fix its instant (``drtool.sources.reading.Prepared``)."""
 
     def __init__(self, address: Address, selection: Selection) -> None:
         self._address, self._selection = address, selection

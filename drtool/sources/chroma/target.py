@@ -15,7 +15,6 @@ from uuid import UUID
 import numpy as np
 
 from drtool.errors import IncompleteRestoreError, SourceError, TargetNotEmptyError
-from drtool.sources.base import Inspection, Loaded, RestoreItem, RestorePlan
 from drtool.sources.chroma import holders, names, sqlite
 from drtool.sources.chroma.address import Address
 from drtool.sources.chroma.definitions import Definition
@@ -24,6 +23,7 @@ from drtool.sources.chroma.freezing import of_target
 from drtool.sources.chroma.names import Namespace
 from drtool.sources.chroma.view import ChromaView
 from drtool.sources.plain import PlainTarget
+from drtool.sources.restoring import Inspection, Loaded, RestoreItem, RestorePlan
 from drtool.sources.vectors.joining import Item, Joined
 from drtool.sources.vectors.records import UNNAMED
 
@@ -32,7 +32,7 @@ _HINT = "Restore under another name (--rename OLD=NEW), or elsewhere (--to)."
 
 
 class ChromaTarget(PlainTarget):
-    """See ``drtool.sources.base.Target``."""
+    """See ``drtool.sources.restoring.Target``."""
 
     def __init__(self, address: Address) -> None:
         self._address = address

@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from drtool.errors import InstantMovedError
-from drtool.sources.base import Consistency, KeyRange, Proof, Settled, StreamInfo
 from drtool.sources.chroma.definitions import is_vectors, of_vectors
 from drtool.sources.chroma.reading import Collection
 from drtool.sources.cutting import Chunk, CutRule, cut
 from drtool.sources.plain import PlainView
+from drtool.sources.reading import Consistency, KeyRange, Proof, Settled, StreamInfo
 from drtool.sources.vectors.recall import RECALL
 from drtool.sources.vectors.records import VECTORS
 
@@ -24,7 +24,8 @@ _NAME_CHARACTERS = 4096
 
 
 class ChromaView(PlainView):
-    """See ``drtool.sources.base.View``. `collections` are by stream name, `stack` holds what goes when it is closed."""
+    """See ``drtool.sources.reading.View``. `collections` are by stream name, `stack` holds what goes when it is
+    closed."""
 
     def __init__(
         self,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 
-from drtool.sources.base import Base
 from drtool.sources.files.entries import Entry, part_key
+from drtool.sources.reading import Base
 
 #: A file that was changed so shortly before the earlier walk may have been changed after it and still bear the same
 #: times: not every file system counts finer than two seconds.

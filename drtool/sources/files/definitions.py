@@ -5,7 +5,7 @@ from __future__ import annotations
 import grp
 import json
 import pwd
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,35 +15,42 @@ from drtool.sources.files.scanning import Walked
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """The path as it is configured, and by number what this host calls the owners and groups that occur."""
+    """The path as it is configured, by number what this host calls the owners and groups that occur, and the patterns
+    of what was left out."""
 
     path: str
     owners: Mapping[int, str]
     groups: Mapping[int, str]
+    exclude: Sequence[str] = ()
 
     @classmethod
     def of(cls, walked: Walked) -> Definition:
         """Of a tree that was walked."""
-        return cls(walked.tree.name, _named(walked.owners, user_name), _named(walked.groups, group_name))
+        names = _named(walked.owners, user_name), _named(walked.groups, group_name)
+        return cls(walked.tree.name, *names, walked.tree.exclude)
 
     def encode(self) -> bytes:
         """As bytes."""
-        return json.dumps(
-            {"path": self.path, "owners": _as_json(self.owners), "groups": _as_json(self.groups)}, sort_keys=True
-        ).encode()
+        return json.dumps(self.describe(), sort_keys=True).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> Definition:
         """Back from `encode`. ``SourceError`` where it is none."""
         try:
             values = json.loads(data)
-            return cls(values["path"], _from_json(values["owners"]), _from_json(values["groups"]))
+            exclude = [str(pattern) for pattern in values.get("exclude", ())]
+            return cls(values["path"], _from_json(values["owners"]), _from_json(values["groups"]), exclude)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SourceError(f"the definition of a tree of files cannot be read: {error}") from error
 
     def describe(self) -> Mapping[str, Any]:
         """For people."""
-        return {"path": self.path, "owners": _as_json(self.owners), "groups": _as_json(self.groups)}
+        return {
+            "path": self.path,
+            "owners": _as_json(self.owners),
+            "groups": _as_json(self.groups),
+            "exclude": list(self.exclude),
+        }
 
 
 def user_name(number: int) -> str | None:

@@ -6,15 +6,16 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from drtool.sources.base import ExportItem, Loaded
+from drtool.sources.exporting import ExportItem
 from drtool.sources.files.naming import place_of, refuse_overlaps
 from drtool.sources.files.placing import Place
 from drtool.sources.files.records import decode, split
 from drtool.sources.plain import PlainExporter
+from drtool.sources.restoring import Loaded
 
 
 class FilesExporter(PlainExporter):
-    """Writes trees below a directory (``drtool.sources.base.Exporter``): ``/srv/app`` to ``srv/app``."""
+    """Writes trees below a directory (``drtool.sources.exporting.Exporter``): ``/srv/app`` to ``srv/app``."""
 
     layout = "files"
     concurrent = True

@@ -21,3 +21,10 @@ def excluder(patterns: Sequence[str]) -> Excluded | None:
         return spec.match_file(os.fsdecode(path) + ("/" if is_directory else ""))
 
     return excluded
+
+
+def either(one: Excluded | None, other: Excluded | None) -> Excluded | None:
+    """What one of the two leaves out."""
+    if one is None or other is None:
+        return one or other
+    return lambda path, is_directory: one(path, is_directory) or other(path, is_directory)

@@ -10,20 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from drtool.errors import UsageError
-from drtool.sources.base import (
-    MISSING,
-    Compared,
-    Consistency,
-    Exporter,
-    ExportPlace,
-    Lack,
-    Probe,
-    Proof,
-    Sandbox,
-    StreamInfo,
-)
+from drtool.sources.base import MISSING, Compared, Lack, Probe, Sandbox
 from drtool.sources.comparing import compare_identical, compare_in_order
 from drtool.sources.cutting import Record
+from drtool.sources.exporting import Exporter, ExportPlace
 from drtool.sources.files.definitions import Definition
 from drtool.sources.files.lacking import find_lacks
 from drtool.sources.files.memory import Memory
@@ -33,6 +23,7 @@ from drtool.sources.files.records import FILE, decode, records
 from drtool.sources.files.view import FilesView
 from drtool.sources.files.walking import Tree, gone, unreadable
 from drtool.sources.plain import PlainSource
+from drtool.sources.reading import Consistency, Proof, StreamInfo
 
 if TYPE_CHECKING:
     from drtool.sources.files.target import FilesTarget
@@ -200,13 +191,13 @@ class FilesSource(PlainSource):
         excluded = excluder(self._exclude)
         return tuple(
             # A path that is a link stands for what it leads to (a release that is current, say).
-            Tree(str(path), os.fsencode(os.path.realpath(path)), excluded, self._one_file_system)
+            Tree(str(path), os.fsencode(os.path.realpath(path)), excluded, self._one_file_system, self._exclude)
             for path in self._paths
         )
 
 
 class FilesPrepared:
-    """Trees that are ready to be walked (``drtool.sources.base.Prepared``)."""
+    """Trees that are ready to be walked (``drtool.sources.reading.Prepared``)."""
 
     def __init__(self, trees: Sequence[Tree], memory: Memory) -> None:
         self._trees, self._memory, self._moves = trees, memory, Moves()

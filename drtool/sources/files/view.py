@@ -9,7 +9,6 @@ from itertools import chain
 from typing import Any
 
 from drtool.errors import SourceError
-from drtool.sources.base import Base, Changes, Consistency, KeyRange, Proof, Settled, StreamInfo
 from drtool.sources.cutting import Chunk, CutRule, Record, cut_part
 from drtool.sources.files.changes import RACY_NS, differing, touched
 from drtool.sources.files.definitions import Definition
@@ -20,6 +19,7 @@ from drtool.sources.files.reading import Moves, Reading
 from drtool.sources.files.scanning import Scan, Walked, now
 from drtool.sources.files.walking import Tree
 from drtool.sources.plain import PlainView
+from drtool.sources.reading import Base, Changes, Consistency, KeyRange, Proof, Settled, StreamInfo
 
 KIND = "tree"
 #: How often the instant may move before everything is read again, which nothing can stop.
@@ -27,7 +27,7 @@ _MOST_MOVES = 2
 
 
 class FilesView(PlainView):
-    """Trees at one instant (``drtool.sources.base.View``), the moment before they are walked.
+    """Trees at one instant (``drtool.sources.reading.View``), the moment before they are walked.
 
     What was changed last before that moment is as it was then, and so is content that has the same ctime after it was
     read. After too many `moves` nothing is followed any more, and the trees are read whole.
@@ -107,7 +107,8 @@ class FilesView(PlainView):
                 warnings.append(f"{walked.sockets}: left out, for nothing can be kept of a socket")
             if walked.is_empty:
                 warnings.append(f"{name} is empty: is its volume mounted?")
-        return Settled(Consistency.EXACT, weaker, tuple(warnings))
+        empty = tuple(walked.tree.name for walked in self._scan.result() if walked.is_empty)
+        return Settled(Consistency.EXACT, weaker, tuple(warnings), empty)
 
     def cancel(self) -> None:
         """See ``View.cancel``."""

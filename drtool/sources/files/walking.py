@@ -36,12 +36,14 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """What is walked: a directory or a file at ``root``, and what of it is left out."""
+    """What is walked: a directory or a file at ``root``, and what of it is left out: ``excluded`` by the patterns
+    ``exclude``."""
 
     name: str
     root: bytes
     excluded: Excluded | None = None
     one_file_system: bool = False
+    exclude: tuple[str, ...] = ()
 
     def at(self, path: bytes) -> bytes:
         """Where a path relative to the tree is."""

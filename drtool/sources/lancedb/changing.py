@@ -7,9 +7,9 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 from drtool.errors import SourceError
-from drtool.sources.base import Base, Changes
 from drtool.sources.lancedb.files import File, Version, fix
 from drtool.sources.lancedb.records import key_of
+from drtool.sources.reading import Base, Changes
 
 
 def find_changes(since: Mapping[str, Any], versions: Mapping[str, Version], bases: Mapping[str, Base]) -> Changes:

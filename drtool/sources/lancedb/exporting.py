@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from drtool.sources.base import ExportItem, Loaded
+from drtool.sources.exporting import ExportItem
 from drtool.sources.lancedb.files import SUFFIX
 from drtool.sources.lancedb.writing import write
 from drtool.sources.plain import PlainExporter
+from drtool.sources.restoring import Loaded
 
 
 class LanceExporter(PlainExporter):
-    """Writes tables (``drtool.sources.base.Exporter``)."""
+    """Writes tables (``drtool.sources.exporting.Exporter``)."""
 
     layout = "lancedb-directory"
     concurrent = True

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drtool.errors import AuthenticationError, InstantMovedError, SourceError
-from drtool.sources.base import WHOLE, KeyRange
 from drtool.sources.cutting import Record
 from drtool.sources.lancedb.manifest import Manifest, latest, manifest_path, read_manifest
 from drtool.sources.lancedb.records import PART_BYTES, Part, encode, key_of
+from drtool.sources.reading import WHOLE, KeyRange
 
 SUFFIX = ".lance"
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from drtool.errors import UsageError
-from drtool.sources.base import Consistency, Exporter, ExportPlace, Lack, Probe, Sandbox, StreamInfo
+from drtool.sources.base import Lack, Probe, Sandbox
 from drtool.sources.cutting import Record
+from drtool.sources.exporting import Exporter, ExportPlace
 from drtool.sources.lancedb import engine
 from drtool.sources.lancedb.definitions import Definition, differences
 from drtool.sources.lancedb.exporting import LanceExporter
@@ -21,6 +22,7 @@ from drtool.sources.lancedb.target import LanceTarget
 from drtool.sources.lancedb.values import values
 from drtool.sources.lancedb.view import PART_BYTES, LanceView
 from drtool.sources.plain import PlainSource
+from drtool.sources.reading import Consistency, StreamInfo
 from drtool.sources.vectors.recall import lost_recall
 
 _EMPTY = "There are no tables in {}, so nothing is backed up. Is it the right directory, and its volume mounted?"
@@ -137,7 +139,7 @@ class LanceSource(PlainSource):
 
 
 class LancePrepared:
-    """A source that is ready to fix its instant (``drtool.sources.base.Prepared``)."""
+    """A source that is ready to fix its instant (``drtool.sources.reading.Prepared``)."""
 
     def __init__(
         self, database: Path, selection: Selection, previous: Mapping[str, Any] | None, part_bytes: int

@@ -16,7 +16,6 @@ from drtool.errors import (
     TargetNotEmptyError,
     UsageError,
 )
-from drtool.sources.base import Inspection, Loaded, RestoreItem, RestorePlan
 from drtool.sources.lancedb import engine
 from drtool.sources.lancedb.definitions import Definition, differences
 from drtool.sources.lancedb.files import SUFFIX, fix, newest
@@ -26,6 +25,7 @@ from drtool.sources.lancedb.staging import Staging, others
 from drtool.sources.lancedb.view import LanceView
 from drtool.sources.lancedb.writing import sync, write
 from drtool.sources.plain import PlainTarget
+from drtool.sources.restoring import Inspection, Loaded, RestoreItem, RestorePlan
 
 _RENAME = "Restore under another name with --rename OLD=NEW, or to another directory with --to DIR."
 #: What LanceDB takes as a name.
@@ -33,7 +33,8 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 class LanceTarget(PlainTarget):
-    """A target (``drtool.sources.base.Target``): tables get their names when all of them are whole and were read."""
+    """A target (``drtool.sources.restoring.Target``): tables get their names when all of them are whole and were
+    read."""
 
     def __init__(self, database: Path) -> None:
         self._database = database

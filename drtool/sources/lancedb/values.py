@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from drtool.errors import UsageError
-from drtool.sources.base import MISSING, StreamInfo
+from drtool.sources.base import MISSING
 from drtool.sources.lancedb import engine
 from drtool.sources.lancedb.files import SUFFIX
 from drtool.sources.lancedb.writing import write
+from drtool.sources.reading import StreamInfo
 from drtool.sources.throwaway import throwaway, writing_in
 
 _NAME = "table"

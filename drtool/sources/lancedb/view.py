@@ -8,15 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from drtool.errors import InstantMovedError, SourceError
-from drtool.sources.base import (
-    Base,
-    Changes,
-    Consistency,
-    KeyRange,
-    Proof,
-    Settled,
-    StreamInfo,
-)
 from drtool.sources.cutting import Chunk, CutRule, cut_part
 from drtool.sources.lancedb import engine, files
 from drtool.sources.lancedb.changing import find_changes
@@ -26,6 +17,7 @@ from drtool.sources.lancedb.freezing import Frozen
 from drtool.sources.lancedb.manifest import manifest_path
 from drtool.sources.lancedb.searching import recalls
 from drtool.sources.plain import PlainView
+from drtool.sources.reading import Base, Changes, Consistency, KeyRange, Proof, Settled, StreamInfo
 from drtool.sources.vectors.recall import RECALL
 
 KIND = "lance-table"
@@ -36,7 +28,7 @@ _NAMED = 200
 
 
 class LanceView(PlainView):
-    """A view (``drtool.sources.base.View``).
+    """A view (``drtool.sources.reading.View``).
 
     `names` gives the streams' names where they are not the tables'. `previous` is the point of the snapshot before: how
     well search found what was there is not measured again for a version that it has the figures of.

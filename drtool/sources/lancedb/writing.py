@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from drtool.errors import SourceError
-from drtool.sources.base import Loaded
 from drtool.sources.lancedb.records import Part, parts
+from drtool.sources.restoring import Loaded
 
 _MODE = 0o644
 

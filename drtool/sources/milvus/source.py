@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from drtool.errors import UsageError
-from drtool.sources.base import MISSING, Consistency, Exporter, ExportPlace, Probe, Sandbox, StreamInfo
+from drtool.sources.base import MISSING, Probe, Sandbox
 from drtool.sources.cutting import Record
+from drtool.sources.exporting import Exporter, ExportPlace
 from drtool.sources.milvus.address import Address
 from drtool.sources.milvus.connection import Connection, other_databases, version_of
 from drtool.sources.milvus.definitions import DENSE, SPARSE, VECTORS, Definition, differences
@@ -19,6 +20,7 @@ from drtool.sources.milvus.sandbox import sandbox, sandbox_program
 from drtool.sources.milvus.target import MilvusTarget
 from drtool.sources.milvus.view import MilvusView
 from drtool.sources.plain import PlainSource
+from drtool.sources.reading import Consistency, StreamInfo
 from drtool.sources.vectors import records as vector_records
 from drtool.sources.vectors.exporting import ParquetExporter, Shape, VectorKind
 from drtool.sources.vectors.recall import lost_recall
@@ -161,7 +163,7 @@ class MilvusSource(PlainSource):
 
 
 class MilvusPrepared:
-    """A source that is ready to fix its instant (``drtool.sources.base.Prepared``)."""
+    """A source that is ready to fix its instant (``drtool.sources.reading.Prepared``)."""
 
     def __init__(self, address: Address, selection: Selection, consistency: Consistency) -> None:
         self._address, self._selection, self._consistency = address, selection, consistency

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
 from drtool.errors import IncompleteRestoreError, TargetNotEmptyError, UsageError
-from drtool.sources.base import Consistency, Inspection, Loaded, RestoreItem, RestorePlan
 from drtool.sources.milvus.address import Address
 from drtool.sources.milvus.connection import Connection, translated
 from drtool.sources.milvus.creating import create, create_indexes
@@ -18,6 +17,8 @@ from drtool.sources.milvus.reading import count
 from drtool.sources.milvus.rows import PARTITION, Rows
 from drtool.sources.milvus.view import MilvusView
 from drtool.sources.plain import PlainTarget
+from drtool.sources.reading import Consistency
+from drtool.sources.restoring import Inspection, Loaded, RestoreItem, RestorePlan
 from drtool.sources.vectors.joining import Joined
 
 _RENAME = "Restore under another name with --rename OLD=NEW, or to another Milvus with --to URI."
@@ -25,13 +26,18 @@ _BATCH = 1000
 #: What Milvus takes as a name.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST = 255
+#: In the place of a collection's name: what says of all of them that they are whole.
+_ALL = ""
+#: Milvus makes no collection without vectors.
+_NOTHING = 2
 
 
 class MilvusTarget(PlainTarget):
-    """A target (``drtool.sources.base.Target``).
+    """A target (``drtool.sources.restoring.Target``).
 
     Collections are filled under other names, which hold a hash of the restore's marker: that is how an interrupted one
-    recognises its own work. They get theirs when all of them are whole.
+    recognises its own work. They get theirs when all of them are whole, and as long as an empty collection, whose name
+    is the hash alone, says that they are about to.
     """
 
     def __init__(self, address: Address) -> None:
@@ -56,6 +62,7 @@ class MilvusTarget(PlainTarget):
                 raise TargetNotEmptyError(f"{self._address.shown} is not empty: {sentence}", hint=_RENAME)
         client = self._connection.client
         with translated(self._address, "creating collections"):
+            self._withdraw(plan)
             for item in _collections(plan):
                 name = _staged(plan, item.name)
                 if client.has_collection(name):
@@ -87,6 +94,8 @@ class MilvusTarget(PlainTarget):
         """See ``Target.finish``: indexes, then names, then aliases and what is in memory."""
         for item in _collections(plan):
             self._complete(item, _staged(plan, item.name), progress)
+        with translated(self._address, "noting that collections get their names"):
+            self._connection.client.create_collection(_staged(plan, _ALL), dimension=_NOTHING)
         for item in _collections(plan):
             with translated(self._address, f"giving {item.name} its name"):
                 self._publish(plan, item.name)
@@ -95,6 +104,8 @@ class MilvusTarget(PlainTarget):
                 self._connection.client.load_collection(item.name)
                 if item.name == item.stream.name:
                     self._restore_aliases(item.name, Definition.decode(item.stream.definition))
+        with translated(self._address, "ending the restore"):
+            self._connection.client.drop_collection(_staged(plan, _ALL))
         return {}
 
     def read_back(self, plan: RestorePlan) -> MilvusView:
@@ -146,10 +157,24 @@ class MilvusTarget(PlainTarget):
         if client.has_collection(name):
             if not plan.replace:
                 raise TargetNotEmptyError(f"{name} has come into being meanwhile", hint=_RENAME)
-            for alias in client.list_aliases(name).get("aliases", ()):
-                client.drop_alias(alias)
-            client.drop_collection(name)
+            self._drop(name)
         client.rename_collection(_staged(plan, name), name)
+
+    def _drop(self, name: str) -> None:
+        client = self._connection.client
+        for alias in client.list_aliases(name).get("aliases", ()):
+            client.drop_alias(alias)
+        client.drop_collection(name)
+
+    def _withdraw(self, plan: RestorePlan) -> None:
+        """Of an earlier attempt that was cut off while collections got their names. In place they stay until they are
+        replaced again."""
+        client = self._connection.client
+        names = set(client.list_collections())
+        for name in () if plan.replace else sorted(_published(plan, names)):
+            self._drop(name)
+        if _staged(plan, _ALL) in names:
+            client.drop_collection(_staged(plan, _ALL))
 
     def _restore_aliases(self, name: str, definition: Definition) -> None:
         client = self._connection.client
@@ -166,7 +191,8 @@ class MilvusTarget(PlainTarget):
         client = self._connection.client
         with translated(self._address, "listing collections"):
             names = set(client.list_collections())
-            rows = {item.name: self._rows(item.name) for item in _collections(plan) if item.name in names}
+            there = names - _published(plan, names)
+            rows = {item.name: self._rows(item.name) for item in _collections(plan) if item.name in there}
         begun = {match[2] for match in map(STAGED.fullmatch, names) if match and match[1] != _hash(plan)}
         for item in _collections(plan):
             if item.name in rows:
@@ -187,6 +213,13 @@ class MilvusTarget(PlainTarget):
 
 def _collections(plan: RestorePlan) -> list[RestoreItem]:
     return [item for item in plan.items if not item.stream.beside]
+
+
+def _published(plan: RestorePlan, names: Set[str]) -> set[str]:
+    """Which of these collections got their names from an earlier attempt of this restore."""
+    if _staged(plan, _ALL) not in names:
+        return set()
+    return {item.name for item in _collections(plan) if item.name in names and _staged(plan, item.name) not in names}
 
 
 def _hash(plan: RestorePlan) -> str:

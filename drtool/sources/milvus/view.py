@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from drtool.errors import InstantMovedError
-from drtool.sources.base import Consistency, KeyRange, Proof, Settled, StreamInfo
 from drtool.sources.cutting import Chunk, CutRule, cut
 from drtool.sources.milvus.connection import Connection
 from drtool.sources.milvus.copying import Copied
 from drtool.sources.milvus.freezing import Collection, Frozen, names
 from drtool.sources.milvus.searching import recalls
 from drtool.sources.plain import PlainView
+from drtool.sources.reading import Consistency, KeyRange, Proof, Settled, StreamInfo
 from drtool.sources.throwaway import throwaway
 from drtool.sources.vectors.recall import RECALL
 from drtool.sources.vectors.records import VECTORS
@@ -29,7 +29,7 @@ _NAME_CHARACTERS = 4096
 
 
 class MilvusView(PlainView):
-    """A view (``drtool.sources.base.View``). Closing it closes `connection`.
+    """A view (``drtool.sources.reading.View``). Closing it closes `connection`.
 
     A collection is read when one of its two streams is asked for, and kept in a private directory until the end.
     `names_of` gives the streams' names where they are not the collections'; aliases of those are left out.

@@ -17,11 +17,11 @@ from bson.timestamp import Timestamp
 from pymongo.errors import OperationFailure
 
 from drtool.errors import InstantMovedError, SourceError
-from drtool.sources.base import WHOLE, KeyRange
 from drtool.sources.mongodb.batches import Batch
 from drtool.sources.mongodb.connection import RAW, UNAUTHORIZED, Client, Document, translated
 from drtool.sources.mongodb.keys import MAX_KEY, bound, find_element, int32
 from drtool.sources.mongodb.sessions import Session, Sessions
+from drtool.sources.reading import WHOLE, KeyRange
 
 BATCH_BYTES = 1_500_000
 _FIRST_BATCH = 500

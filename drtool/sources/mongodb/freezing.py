@@ -17,9 +17,9 @@ from bson.timestamp import Timestamp
 from pymongo.errors import OperationFailure
 
 from drtool.errors import InstantMovedError, SourceError
-from drtool.sources.base import Consistency
 from drtool.sources.mongodb.catalogue import CatalogueChangedError, Entry, Size, estimate
 from drtool.sources.mongodb.connection import UNAUTHORIZED, Client, Deployment
+from drtool.sources.reading import Consistency
 
 _ATTEMPTS = 8
 _MAJORITY_SECONDS = 20.0

@@ -18,10 +18,10 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
 
 from drtool.errors import IncompleteRestoreError
-from drtool.sources.base import Loaded
 from drtool.sources.mongodb.connection import DECODED, RAW, Client, Deployment, Document
 from drtool.sources.mongodb.keys import FIXED_LENGTHS, any_of, bound, elements, int32, key_of
 from drtool.sources.mongodb.planning import Placed
+from drtool.sources.restoring import Loaded
 
 #: Two writers keep a server on two cores busy; a third was measured to gain little.
 WRITERS = 2

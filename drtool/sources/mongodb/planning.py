@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drtool.errors import SourceError, UsageError
-from drtool.sources.base import RestoreItem, RestorePlan
 from drtool.sources.mongodb.connection import version_numbers
 from drtool.sources.mongodb.definitions import Definition, Kind, view_sources
 from drtool.sources.mongodb.names import BUCKETS, LONGEST_NAMESPACE, split
+from drtool.sources.restoring import RestoreItem, RestorePlan
 
 #: The first version that knows it, by option or kind.
 _SINCE = {

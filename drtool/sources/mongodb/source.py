@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from drtool.errors import ConfigError, UsageError
 from drtool.sources.bandwidth import Bandwidth
-from drtool.sources.base import Consistency, Exporter, ExportPlace, Lack, Probe, Sandbox, StreamDigest, StreamInfo
+from drtool.sources.base import Lack, Probe, Sandbox
 from drtool.sources.cutting import Record
+from drtool.sources.exporting import Exporter, ExportPlace
 from drtool.sources.mongodb import accounts, definitions, names, roles
 from drtool.sources.mongodb import uri as uris
 from drtool.sources.mongodb.catalogue import Entry, database_names, list_catalogue
@@ -27,6 +28,8 @@ from drtool.sources.mongodb.sessions import NO_RESTRAINT, Restraint
 from drtool.sources.mongodb.splitting import PART_BYTES
 from drtool.sources.mongodb.view import MongoView
 from drtool.sources.plain import PlainSource
+from drtool.sources.reading import Consistency, StreamInfo
+from drtool.sources.restoring import StreamDigest
 
 if TYPE_CHECKING:
     from drtool.sources.mongodb.target import MongoTarget
@@ -261,7 +264,7 @@ class MongoSource(PlainSource):
 
 
 class MongoPrepared:
-    """A source that is ready to fix its instant (``drtool.sources.base.Prepared``)."""
+    """A source that is ready to fix its instant (``drtool.sources.reading.Prepared``)."""
 
     def __init__(
         self, deployment: Deployment, uri: str, selection: names.Selection, part_bytes: int, restraint: Restraint

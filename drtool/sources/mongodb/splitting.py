@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
 
-from drtool.sources.base import WHOLE, KeyRange
 from drtool.sources.mongodb.connection import RAW, UNAUTHORIZED, Client, Document
 from drtool.sources.mongodb.cursors import Collection
 from drtool.sources.mongodb.keys import key_of
 from drtool.sources.mongodb.sessions import NO_RESTRAINT, Restraint
+from drtool.sources.reading import WHOLE, KeyRange
 
 #: Smaller parts are not worth their joints: each reads on by about half a chunk.
 PART_BYTES = 24 * 1024 * 1024

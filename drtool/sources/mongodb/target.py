@@ -6,16 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from drtool.errors import SourceError, TargetNotEmptyError
-from drtool.sources.base import (
-    Inspection,
-    Loaded,
-    Rehearsed,
-    Replayed,
-    RestoreItem,
-    RestorePlan,
-    Stop,
-    StreamInfo,
-)
 from drtool.sources.mongodb import granting
 from drtool.sources.mongodb import uri as uris
 from drtool.sources.mongodb.accounts import list_accounts
@@ -33,13 +23,15 @@ from drtool.sources.mongodb.planning import Placed, check_version, place
 from drtool.sources.mongodb.search import Search, SearchIndexes
 from drtool.sources.mongodb.view import MongoView
 from drtool.sources.plain import PlainTarget
+from drtool.sources.reading import StreamInfo
+from drtool.sources.restoring import Inspection, Loaded, Rehearsed, Replayed, RestoreItem, RestorePlan, Stop
 
 _RENAME = "Restore under another name with --rename OLD=NEW, or to another server with --to URI."
 _NO_USERS = "Drop those users and roles in the target, or leave all of them alone with --no-users."
 
 
 class MongoTarget(PlainTarget):
-    """A target (``drtool.sources.base.Target``).
+    """A target (``drtool.sources.restoring.Target``).
 
     On a replica set every write waits for the majority: that paces the load to the secondaries, a failover loses
     nothing of it, and with two writers it costs little. The marker is a document in `drtool_restore` of each

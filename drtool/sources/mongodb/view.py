@@ -10,7 +10,6 @@ from typing import Any
 from bson.timestamp import Timestamp
 
 from drtool.errors import InstantMovedError
-from drtool.sources.base import WHOLE, Base, Changes, Consistency, KeyRange, Proof, Settled, StreamInfo
 from drtool.sources.cutting import Chunk, CutRule
 from drtool.sources.mongodb import splitting
 from drtool.sources.mongodb.batches import cut_batches
@@ -25,10 +24,11 @@ from drtool.sources.mongodb.oplog.changes import find_changes
 from drtool.sources.mongodb.oplog.overlay import overlay, read_overlay
 from drtool.sources.mongodb.oplog.reading import Oplog
 from drtool.sources.mongodb.sessions import NO_RESTRAINT, Restraint, Sessions
+from drtool.sources.reading import WHOLE, Base, Changes, Consistency, KeyRange, Proof, Settled, StreamInfo
 
 
 class MongoView:
-    """A view (``drtool.sources.base.View``).
+    """A view (``drtool.sources.reading.View``).
 
     `list_now` lists the catalogue again; `names` gives streams other names than the server's (a restored copy under
     its original ones). Capped collections have no history: they are read as they are right after the instant, and
@@ -191,4 +191,5 @@ def stream_info(definition: Definition, size: Size) -> StreamInfo:
         has_records=definition.kind is not Kind.VIEW,
         estimated_records=size.records,
         estimated_bytes=size.bytes,
+        ancillary=definition.kind.is_of_accounts,
     )

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from drtool.errors import ExportError
-from drtool.sources.base import ExportItem, Loaded
+from drtool.sources.exporting import ExportItem
 from drtool.sources.plain import PlainExporter
 from drtool.sources.postgres import creating, definitions, large_objects, names, records, roles, sequences
 from drtool.sources.postgres.definitions import DatabaseDefinition, TableDefinition
 from drtool.sources.postgres.names import literal, quoted
 from drtool.sources.postgres.values import encoding_of
+from drtool.sources.restoring import Loaded
 
 _PGCOPY = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _PGCOPY_END = b"\xff\xff"
@@ -29,7 +30,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 class SqlExporter(PlainExporter):
-    """A directory that ``psql -f restore.sql`` reads (``drtool.sources.base.Exporter``): SQL, and COPY's files."""
+    """A directory that ``psql -f restore.sql`` reads (``drtool.sources.exporting.Exporter``): SQL, and COPY's files."""
 
     layout = "postgres-sql"
     concurrent = True

@@ -8,12 +8,12 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from drtool.errors import IncompleteRestoreError
-from drtool.sources.base import Loaded
 from drtool.sources.extras import require
 from drtool.sources.postgres import records
 from drtool.sources.postgres.connection import encoded
 from drtool.sources.postgres.definitions import TableDefinition
 from drtool.sources.postgres.names import quoted
+from drtool.sources.restoring import Loaded
 
 if TYPE_CHECKING:
     from drtool.sources.postgres.connection import Session

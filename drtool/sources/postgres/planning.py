@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from drtool.errors import UsageError
-from drtool.sources.base import RestoreItem, RestorePlan
 from drtool.sources.postgres import definitions, names
 from drtool.sources.postgres.definitions import DatabaseDefinition
+from drtool.sources.restoring import RestoreItem, RestorePlan
 
 
 @dataclass(slots=True)

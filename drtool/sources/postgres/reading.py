@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from drtool.sources.base import WHOLE, KeyRange
 from drtool.sources.cutting import Chunk, CutRule, Record, cut_part
 from drtool.sources.postgres import freezing, records
 from drtool.sources.postgres.catalogue import Column, Relation
@@ -16,6 +15,7 @@ from drtool.sources.postgres.copying import Batch, copy_out, cut_batches, each_r
 from drtool.sources.postgres.freezing import FrozenDatabase
 from drtool.sources.postgres.names import quoted
 from drtool.sources.postgres.values import key_literals
+from drtool.sources.reading import WHOLE, KeyRange
 
 if TYPE_CHECKING:
     from drtool.sources.postgres.connection import Session

@@ -8,19 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from drtool.errors import SourceError, UsageError
-from drtool.sources.base import (
-    Compared,
-    Consistency,
-    Exporter,
-    ExportPlace,
-    Lack,
-    Probe,
-    Proof,
-    Sandbox,
-    StreamInfo,
-)
+from drtool.sources.base import Compared, Lack, Probe, Sandbox
 from drtool.sources.comparing import compare_as_multiset, compare_in_order
 from drtool.sources.cutting import Record
+from drtool.sources.exporting import Exporter, ExportPlace
 from drtool.sources.plain import PlainSource
 from drtool.sources.postgres import definitions, lacking, names, records
 from drtool.sources.postgres.connection import OLDEST, connect, major, translated, version_of
@@ -31,6 +22,7 @@ from drtool.sources.postgres.tools import find
 from drtool.sources.postgres.uri import shown
 from drtool.sources.postgres.values import values
 from drtool.sources.postgres.view import PART_BYTES, PostgresView
+from drtool.sources.reading import Consistency, Proof, StreamInfo
 
 if TYPE_CHECKING:
     from drtool.sources.postgres.connection import Session
@@ -261,7 +253,7 @@ def _identity(session: Session) -> str:
 
 
 class PostgresPrepared:
-    """A source that is ready to fix its instant (``drtool.sources.base.Prepared``)."""
+    """A source that is ready to fix its instant (``drtool.sources.reading.Prepared``)."""
 
     def __init__(
         self,

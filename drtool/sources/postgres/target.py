@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drtool.errors import IncompleteRestoreError, MissingToolError, SourceError, TargetNotEmptyError, UsageError
-from drtool.sources.base import Inspection, Loaded, RestoreItem, RestorePlan
 from drtool.sources.plain import PlainTarget
 from drtool.sources.postgres import creating, definitions, large_objects, names, roles, sequences
 from drtool.sources.postgres.catalogue import list_relations
@@ -21,6 +20,7 @@ from drtool.sources.postgres.loading import Ledger, load
 from drtool.sources.postgres.planning import Placed, place, roles_item, why_partial
 from drtool.sources.postgres.uri import shown
 from drtool.sources.postgres.view import PostgresView
+from drtool.sources.restoring import Inspection, Loaded, RestoreItem, RestorePlan
 
 if TYPE_CHECKING:
     from drtool.sources.postgres.connection import Session
@@ -29,7 +29,7 @@ _RENAME = "Restore under another name with --rename OLD=NEW, or to another serve
 
 
 class PostgresTarget(PlainTarget):
-    """A target (``drtool.sources.base.Target``).
+    """A target (``drtool.sources.restoring.Target``).
 
     Databases are made anew. The marker is the comment on a database, until `finish`. What the sandbox lacks of roles
     that own or may do something is made up there; on any other server it is named before anything is written.

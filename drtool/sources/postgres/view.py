@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drtool.sources.base import WHOLE, Consistency, KeyRange, Proof, Settled, StreamInfo
 from drtool.sources.cutting import Chunk, CutRule, cut
 from drtool.sources.plain import PlainView
 from drtool.sources.postgres import definitions, large_objects, names, roles, sequences
@@ -20,6 +19,7 @@ from drtool.sources.postgres.dumping import dump_definitions
 from drtool.sources.postgres.freezing import Frozen, FrozenDatabase
 from drtool.sources.postgres.reading import Sessions, TableReader
 from drtool.sources.postgres.tools import find, version_of_program
+from drtool.sources.reading import WHOLE, Consistency, KeyRange, Proof, Settled, StreamInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ _SAMPLED_FROM = 1024 * 1024
 
 
 class PostgresView(PlainView):
-    """A view (``drtool.sources.base.View``).
+    """A view (``drtool.sources.reading.View``).
 
     `wanted` says which streams are read back of a restored copy (None: all that the selection takes); `renamed` gives
     databases other names than the server's (a restored copy under its original one).
@@ -155,6 +155,7 @@ class PostgresView(PlainView):
                 definition=definitions.encode({"kind": definitions.SEQUENCES}),
                 estimated_records=len(frozen.sequences),
                 estimated_bytes=len(frozen.sequences) * sequences.ABOUT_BYTES,
+                ancillary=True,
             )
         with translated(self._uri, f"looking for large objects in {frozen.name}"):
             count = large_objects.count(frozen.session)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from drtool.errors import SourceError
-from drtool.sources.base import Consistency
 from drtool.sources.cutting import Record
 from drtool.sources.qdrant import edge_config, edge_schema
 from drtool.sources.qdrant.addresses import Kind
@@ -32,6 +31,7 @@ from drtool.sources.qdrant.shards import (
     translated,
 )
 from drtool.sources.qdrant.stores import Selection, Standing
+from drtool.sources.reading import Consistency
 
 _ROOM = (
     "A copy is read, so that the application waits no longer than that takes. Where there is no room for it, set TMPDIR"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from drtool.sources.base import Exporter, ExportPlace, StreamInfo
+from drtool.sources.exporting import Exporter, ExportPlace
 from drtool.sources.qdrant.definitions import Definition
 from drtool.sources.qdrant.points import PAYLOAD
+from drtool.sources.reading import StreamInfo
 from drtool.sources.vectors.exporting import ParquetExporter, Shape, VectorKind
 
 _METRICS: Mapping[str, str] = {"Cosine": "cosine", "Euclid": "l2", "Dot": "ip"}

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from drtool.errors import SourceError, UnreachableError
-from drtool.sources.base import Consistency
 from drtool.sources.cutting import Record
 from drtool.sources.qdrant.addresses import Kind
 from drtool.sources.qdrant.definitions import Definition, by_name, plain
@@ -24,6 +23,7 @@ from drtool.sources.qdrant.pickles import read_id, read_point
 from drtool.sources.qdrant.points import Point, PointId, VectorRecords, item_record
 from drtool.sources.qdrant.scratch import Scratch
 from drtool.sources.qdrant.stores import Selection, Standing
+from drtool.sources.reading import Consistency
 from drtool.sources.vectors.records import key_of
 
 _META, COLLECTIONS, _FILE = "meta.json", "collection", "storage.sqlite"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
-from drtool.sources.base import Consistency, Probe
+from drtool.sources.base import Probe
 from drtool.sources.qdrant.addresses import Address, Kind
 from drtool.sources.qdrant.sandbox import engine_version
 from drtool.sources.qdrant.shards import find_shards, has_lock, is_held
 from drtool.sources.qdrant.stores import Reader, Selection, Writer
+from drtool.sources.reading import Consistency
 
 _TYPE = "qdrant"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")

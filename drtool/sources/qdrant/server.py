@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 from drtool.errors import InstantMovedError, SourceError, UnreachableError
-from drtool.sources.base import Consistency
 from drtool.sources.cutting import Record
 from drtool.sources.qdrant.addresses import Address, Kind
 from drtool.sources.qdrant.client import ask, connect, package, translated
@@ -22,6 +21,7 @@ from drtool.sources.qdrant.paging import Page, in_pages
 from drtool.sources.qdrant.points import Point, PointId, Sparse, Vector, VectorRecords, item_record
 from drtool.sources.qdrant.spooling import Spool
 from drtool.sources.qdrant.stores import Selection, Standing
+from drtool.sources.reading import Consistency
 from drtool.sources.vectors.records import UNNAMED
 
 #: The words of ``GET /collections/NAME`` and of ``PUT``.

@@ -7,15 +7,17 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from drtool.sources.base import MISSING, Compared, Exporter, ExportPlace, Probe, Sandbox, StreamInfo
+from drtool.sources.base import MISSING, Compared, Probe, Sandbox
 from drtool.sources.comparing import compare_in_order
 from drtool.sources.cutting import Record
+from drtool.sources.exporting import Exporter, ExportPlace
 from drtool.sources.plain import PlainSource
 from drtool.sources.qdrant import definitions
 from drtool.sources.qdrant.addresses import Address, Kind, parse
 from drtool.sources.qdrant.opening import missing, open_reader, open_writer, probe
 from drtool.sources.qdrant.sandbox import kind_of_sandbox, sandbox, sandbox_program
 from drtool.sources.qdrant.stores import Selection
+from drtool.sources.reading import StreamInfo
 from drtool.sources.vectors import records as vector_records
 
 if TYPE_CHECKING:
@@ -154,7 +156,7 @@ class QdrantSource(PlainSource):
 
 
 class QdrantPrepared:
-    """See ``drtool.sources.base.Prepared``."""
+    """See ``drtool.sources.reading.Prepared``."""
 
     def __init__(self, address: Address, selection: Selection) -> None:
         self._address, self._selection = address, selection

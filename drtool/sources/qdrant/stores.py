@@ -8,10 +8,10 @@ from fnmatch import fnmatchcase
 from glob import escape
 from typing import Protocol
 
-from drtool.sources.base import Consistency
 from drtool.sources.cutting import Record
 from drtool.sources.qdrant.definitions import Definition
 from drtool.sources.qdrant.points import Point, PointId
+from drtool.sources.reading import Consistency
 
 #: Under this name lie the marks of restores: never a collection of anybody else's.
 MARKER = "drtool-restore"

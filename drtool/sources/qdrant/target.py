@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from drtool.errors import IncompleteRestoreError, TargetNotEmptyError
-from drtool.sources.base import Inspection, Loaded, RestoreItem, RestorePlan
 from drtool.sources.plain import PlainTarget
 from drtool.sources.qdrant.definitions import Definition
 from drtool.sources.qdrant.points import Point, point_of
 from drtool.sources.qdrant.stores import Writer
 from drtool.sources.qdrant.view import QdrantView
+from drtool.sources.restoring import Inspection, Loaded, RestoreItem, RestorePlan
 from drtool.sources.vectors.joining import Item, Joined
 
 _RENAME = "Restore under another name with --rename OLD=NEW, or elsewhere with --to."
@@ -22,8 +22,8 @@ _POINTS, _BYTES = 500, 4 << 20
 
 
 class QdrantTarget(PlainTarget):
-    """See ``drtool.sources.base.Target``. The mark of a restore holds the collections that it makes, so that what an
-    interrupted one left is known as its own. An embedded engine is open only while something is done with it."""
+    """See ``drtool.sources.restoring.Target``. The mark of a restore holds the collections that it makes, so that what
+    an interrupted one left is known as its own. An embedded engine is open only while something is done with it."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer

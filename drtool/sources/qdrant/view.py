@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from drtool.errors import SourceError
-from drtool.sources.base import KeyRange, Proof, Settled, StreamInfo
 from drtool.sources.cutting import Chunk, CutRule, Record, cut
 from drtool.sources.plain import PlainView
 from drtool.sources.qdrant.comparing import is_exact
@@ -16,6 +15,7 @@ from drtool.sources.qdrant.definitions import Definition
 from drtool.sources.qdrant.points import VectorRecords, item_record
 from drtool.sources.qdrant.recalling import CollectionRecall
 from drtool.sources.qdrant.stores import Reader
+from drtool.sources.reading import KeyRange, Proof, Settled, StreamInfo
 from drtool.sources.vectors.recall import QUERIES, RECALL
 from drtool.sources.vectors.records import VECTORS
 
@@ -23,7 +23,7 @@ COLLECTION, VECTORS_OF = "collection", "vectors"
 
 
 class QdrantView(PlainView):
-    """See ``drtool.sources.base.View``. `names` are those of collections by the name that they have in the view;
+    """See ``drtool.sources.reading.View``. `names` are those of collections by the name that they have in the view;
     without it, all are read under their own. The view closes `reader`."""
 
     def __init__(self, reader: Reader, names: Mapping[str, str] | None = None, warnings: Sequence[str] = ()) -> None:

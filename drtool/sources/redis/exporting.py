@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from drtool.errors import ExportError
-from drtool.sources.base import ByteSink, ExportItem, Loaded
+from drtool.sources.exporting import ByteSink, ExportItem
 from drtool.sources.plain import PlainExporter
 from drtool.sources.redis.definitions import Definition
 from drtool.sources.redis.naming import FUNCTIONS, database_of
@@ -18,6 +18,7 @@ from drtool.sources.redis.rdb.dump import NEVER
 from drtool.sources.redis.rdb.strings import length_bytes, string_bytes
 from drtool.sources.redis.rdb.types import OLDEST_VERSION, server_of
 from drtool.sources.redis.records import Entry, Part, entries, parts, split
+from drtool.sources.restoring import Loaded
 
 FILE = "dump.rdb"
 _FUNCTION, _EXPIRES_MS, _DATABASE, _END = b"\xf5", b"\xfc", b"\xfe", b"\xff"
@@ -40,7 +41,7 @@ def _version(items: Sequence[ExportItem]) -> int:
 
 
 class DumpExporter(PlainExporter):
-    """``dump.rdb``. See ``drtool.sources.base.Exporter``; `shown` is what the operator calls the directory."""
+    """``dump.rdb``. See ``drtool.sources.exporting.Exporter``; `shown` is what the operator calls the directory."""
 
     layout = "redis-dump"
     concurrent = False
@@ -94,7 +95,7 @@ def _in_dump(part: Part) -> bytes:
 
 
 class CommandsExporter(PlainExporter):
-    """One file of commands in Redis' protocol. See ``drtool.sources.base.Exporter``."""
+    """One file of commands in Redis' protocol. See ``drtool.sources.exporting.Exporter``."""
 
     layout = "redis-commands"
     concurrent = False
@@ -133,7 +134,7 @@ class CommandsExporter(PlainExporter):
                 whole.append(Entry(part.key, part.expiry, part.value))
             else:
                 self._put_part(part)
-        self._sink.write(b"".join(restore_commands(whole)))
+        self._sink.write(restore_commands(whole))
 
     def _put_part(self, part: Part) -> None:
         if part.number == 0:

@@ -8,12 +8,12 @@ from itertools import zip_longest
 from typing import IO, Any, NoReturn
 
 from drtool.errors import IncompleteRestoreError, UnreachableError
-from drtool.sources.base import Loaded
 from drtool.sources.redis import uri as uris
 from drtool.sources.redis.connection import Client
 from drtool.sources.redis.payloads import restore_commands
 from drtool.sources.redis.rdb.types import kind_of
-from drtool.sources.redis.records import Entry, Part, parts, shown
+from drtool.sources.redis.records import Entry, Part, entries_in, shown
+from drtool.sources.restoring import Loaded
 
 _DONE = b"+OK\r\n"
 _OUT_OF_MEMORY = "Raise the target's maxmemory, or restore to another server with --to URI."
@@ -27,9 +27,7 @@ class Halves:
         self._held: dict[tuple[str, bytes], dict[int, Part]] = {}
 
     def complete(self, stream: str, part: Part) -> Entry | None:
-        """Take a part; the whole key where it was the last one that was missing."""
-        if part.is_whole:
-            return Entry(part.key, part.expiry, part.value)
+        """Take a part of several; the whole key where it was the last one that was missing."""
         with self._lock:
             held = self._held.setdefault((stream, part.key), {})
             held[part.number] = part
@@ -67,10 +65,9 @@ def load(
         # Not by the client's own parser: reading replies one by one takes it longer than the server takes to give them.
         with connection._sock.makefile("rb") as replies:
             for chunk in chunks:
-                found = list(parts(chunk))
-                whole = [entry for part in found if (entry := halves.complete(name, part)) is not None]
+                count, whole = entries_in(chunk, lambda part: halves.complete(name, part))
                 _restore(connection, replies, uri, name, whole if change is None else [change(each) for each in whole])
-                records += len(found)
+                records += count
                 size += len(chunk)
     finally:
         connection.disconnect()
@@ -78,7 +75,7 @@ def load(
 
 
 def _restore(connection: Any, replies: IO[bytes], uri: str, name: str, entries: Sequence[Entry]) -> None:
-    connection.send_packed_command([b"".join(restore_commands(entries))])
+    connection.send_packed_command([restore_commands(entries)])
     expected = _DONE * len(entries)
     given = replies.read(len(expected))
     if given == expected:

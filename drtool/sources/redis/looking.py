@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from drtool.errors import UsageError
-from drtool.sources.base import MISSING, StreamInfo
+from drtool.sources.base import MISSING
+from drtool.sources.reading import StreamInfo
 from drtool.sources.redis.naming import FUNCTIONS
 from drtool.sources.redis.rdb.types import kind_of
 from drtool.sources.redis.rdb.values import fields, text

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from drtool.errors import SourceError
-from drtool.sources.base import RestoreItem
 from drtool.sources.extras import require
 from drtool.sources.redis.connection import Client, Server, connect
 from drtool.sources.redis.definitions import Definition
 from drtool.sources.redis.naming import MARKER, database_of, excluding
+from drtool.sources.restoring import RestoreItem
 
 _NAME, _RESTORE = b"name", b"restore"
 #: How many databases a server has that does not say: Redis' default.
@@ -96,14 +96,29 @@ def _mark(uri: str, database: int) -> tuple[str, str]:
     return (name or b"").decode(errors="replace"), (restore or b"").decode(errors="replace")
 
 
-def clear(uri: str, place: Place) -> None:
-    """Remove what is in the place's database, but for keys that its backup leaves out."""
+def unsaved(uri: str, place: Place, unread: Sequence[str]) -> bytes | None:
+    """A key of the place's database that fits a pattern of `unread`, and that the stream may hold; None where there is
+    none."""
+    left_out = place.definition.exclude
+    if not place.keys or set(unread) <= set(left_out):
+        return None
+    is_unread, was_left_out = excluding(unread), excluding(left_out)
     client = connect(uri, database=place.database)
     try:
-        if not place.definition.exclude:
+        return next((key for key in client.scan_iter(count=_BATCH) if is_unread(key) and not was_left_out(key)), None)
+    finally:
+        client.close()
+
+
+def clear(uri: str, place: Place, unread: Sequence[str]) -> None:
+    """Remove what is in the place's database, but for keys that its backup left out, or that fit `unread`."""
+    patterns = (*place.definition.exclude, *unread)
+    client = connect(uri, database=place.database)
+    try:
+        if not patterns:
             client.flushdb()
             return
-        spared = excluding(place.definition.exclude)
+        spared = excluding(patterns)
         batch = []
         for key in client.scan_iter(count=_BATCH):
             if key == MARKER or not spared(key):

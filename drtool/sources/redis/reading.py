@@ -9,10 +9,10 @@ from mmap import ACCESS_READ, mmap
 from typing import IO
 
 from drtool.errors import AuthenticationError
-from drtool.sources.cutting import Record
+from drtool.sources.cutting import Chunk, CutRule, Pieces, Record, cut_pieces
 from drtool.sources.redis.connection import Server, connect, translated
 from drtool.sources.redis.naming import excluding
-from drtool.sources.redis.rdb.dump import NEVER, Dump
+from drtool.sources.redis.rdb.dump import Dump, LeftOut
 from drtool.sources.redis.records import HEAD, PART_BYTES, Entry, record, record_key, records_of
 from drtool.sources.redis.replication import Download
 from drtool.sources.redis.scanning import scan
@@ -21,7 +21,8 @@ from drtool.sources.redis.spool import Order, Tally
 _TYPES = [bytes((number,)) for number in range(256)]
 _MODULES = "What modules keep beside the keys is not backed up: {}."
 _NO_FUNCTIONS = "Functions are not backed up: the user may not list them (+function|list)."
-_HEAD_REST = HEAD.size - 4
+#: What a record's first field counts beside the key and the value: the rest of the head, and the type.
+_HEAD_REST = HEAD.size - 4 + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,11 @@ class Selection:
     databases: tuple[int, ...] = ()
     exclude: tuple[str, ...] = ()
 
-    def takes(self) -> Callable[[int, bytes], bool]:
-        """Says so of a database and a key."""
-        excluded, databases = excluding(self.exclude), frozenset(self.databases)
-        if databases:
-            return lambda database, key: database in databases and not excluded(key)
-        return lambda _, key: not excluded(key)
+    def left_out(self, database: int) -> LeftOut:
+        """Says of a database's keys whether they are not."""
+        if self.databases and database not in self.databases:
+            return _anything
+        return excluding(self.exclude)
 
 
 @dataclass(slots=True)
@@ -55,20 +55,14 @@ class Reading:
         """What there is of a database."""
         return self.order.tallies.get(database) or Tally()
 
-    def records(self, database: int, change: Callable[[Entry], Entry] | None = None) -> Iterator[Record]:
-        """The records of a database in order; with `change`, of what it makes of each key."""
-        if database not in self.order.tallies:
-            return
-        data = self.data
+    def chunks(self, database: int, rule: CutRule) -> Iterator[Chunk]:
+        """The records of a database in order, cut."""
+        return cut_pieces(self._pieces(database), rule)
+
+    def changed(self, database: int, change: Callable[[Entry], Entry]) -> Iterator[Record]:
+        """The records of what `change` makes of each key of a database, in order."""
         for key, expiry, number, offset, length in self.order.read(database):
-            if change is not None:
-                yield from records_of(change(Entry(key, expiry, _TYPES[number] + data[offset : offset + length])))
-            elif length < PART_BYTES:
-                size = len(key)
-                head = HEAD.pack(_HEAD_REST + size + 1 + length, size, expiry, 0, length + 1)
-                yield key, b"".join((head, key, _TYPES[number], data[offset : offset + length]))
-            else:
-                yield from self._parts(key, expiry, number, offset, length)
+            yield from records_of(change(Entry(key, expiry, _TYPES[number] + self.data[offset : offset + length])))
 
     def close(self) -> None:
         """Give up the files. Safe to call twice."""
@@ -76,6 +70,18 @@ class Reading:
             self.data.close()
         self.file.close()
         self.order.close()
+
+    def _pieces(self, database: int) -> Iterator[Pieces]:
+        data, pack, types = self.data, HEAD.pack, _TYPES
+        for key, expiry, number, offset, length in self.order.read(database):
+            if length < PART_BYTES:
+                name = len(key)
+                rest = _HEAD_REST + name + length
+                head = pack(rest, name, expiry, 0, length + 1)
+                yield key, rest + 4, (head, key, types[number], data[offset : offset + length])
+            else:
+                for part_key, part in self._parts(key, expiry, number, offset, length):
+                    yield part_key, len(part), (part,)
 
     def _parts(self, key: bytes, expiry: int, number: int, offset: int, length: int) -> Iterator[Record]:
         """The same as `records_of`, without the whole value in memory."""
@@ -85,19 +91,20 @@ class Reading:
             yield record_key(key, part), record(key, expiry, part, length + 1, value)
 
 
+def _anything(key: bytes) -> bool:
+    del key
+    return True
+
+
 def read_dump(download: Download, selection: Selection) -> Reading:
-    """Of a dump; without keys whose time had passed when it was taken: no client sees them."""
+    """Of a dump."""
     file = download.wait()
     dump = Dump(mmap(file.fileno(), 0, access=ACCESS_READ))
     order = Order()
     try:
-        dead = NEVER
-        for database, found in dump.keys(selection.takes()):
-            if dead == NEVER:
-                dead = int(dump.fields.get(b"ctime", b"0")) * 1000
-            if found[1] == NEVER or found[1] > dead:
-                order.add(database, found)
-        order.close_runs()
+        for database, found in dump.keys(selection.left_out):
+            order.add(database, found)
+        order.end()
     except BaseException:
         order.close()
         dump.data.close()
@@ -111,8 +118,8 @@ def read_keys(uri: str, server: Server, selection: Selection, databases: Sequenc
     """Key by key."""
     file, order = tempfile.TemporaryFile(), Order()  # noqa: SIM115 - `close` does
     try:
-        scan(uri, server, databases, selection.takes(), order, file)
-        order.close_runs()
+        scan(uri, server, databases, excluding(selection.exclude), order, file)
+        order.end()
         file.flush()
         data = mmap(file.fileno(), 0, access=ACCESS_READ) if file.tell() else b""
         functions = _functions(uri, server)

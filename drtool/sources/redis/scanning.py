@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import IO
 
 from drtool.sources.redis.connection import Client, Server, connect, translated
-from drtool.sources.redis.rdb.dump import NEVER
+from drtool.sources.redis.rdb.dump import NEVER, LeftOut
 from drtool.sources.redis.rdb.strings import DamagedDumpError
 from drtool.sources.redis.rdb.types import KNOWN, MODULES
 from drtool.sources.redis.records import shown
@@ -23,17 +23,17 @@ def scan(
     uri: str,
     server: Server,
     databases: Sequence[int],
-    takes: Callable[[int, bytes], bool],
+    is_left_out: LeftOut,
     order: Order,
     file: IO[bytes],
 ) -> None:
-    """Put the values of all keys that `takes` accepts into `file` and their places into `order`. A key that vanished
+    """Put the values of all keys that are not left out into `file` and their places into `order`. A key that vanished
     meanwhile is left out."""
     for database in databases:
         client = connect(uri, database=database)
         try:
             with translated(uri, f"reading db{database} key by key"):
-                _scan(client, server, database, takes, order, file)
+                _scan(client, server, database, is_left_out, order, file)
         finally:
             client.close()
 
@@ -42,14 +42,14 @@ def _scan(
     client: Client,
     server: Server,
     database: int,
-    takes: Callable[[int, bytes], bool],
+    is_left_out: LeftOut,
     order: Order,
     file: IO[bytes],
 ) -> None:
     cursor, at_a_time = 0, 64
     while True:
         cursor, names = client.scan(cursor, count=_MOST)
-        wanted = [name for name in dict.fromkeys(names) if takes(database, name)]
+        wanted = [name for name in dict.fromkeys(names) if not is_left_out(name)]
         while wanted:
             batch, wanted = wanted[:at_a_time], wanted[at_a_time:]
             size = _dump(client, server, database, batch, order, file)
@@ -78,7 +78,8 @@ def _dump(client: Client, server: Server, database: int, names: Sequence[bytes],
                 hint="The source's exclude can leave out such keys.",
             )
         value = payload[1:-_FOOTER]
-        order.add(database, (name, now + expiry if expiry >= 0 else NEVER, payload[0], file.tell(), len(value)))
+        found = (name, now + expiry if expiry >= 0 else NEVER, payload[0], file.tell(), len(value))
+        order.add(database, [found])
         write(file, value)
         size += len(value)
     return size

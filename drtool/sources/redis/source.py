@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from drtool.errors import AuthenticationError, SourceError
-from drtool.sources.base import Compared, Consistency, Exporter, ExportPlace, Lack, Probe, Sandbox, StreamInfo
+from drtool.sources.base import Compared, Lack, Probe, Sandbox
 from drtool.sources.cutting import Record
+from drtool.sources.exporting import Exporter, ExportPlace
 from drtool.sources.extras import require
 from drtool.sources.plain import PlainSource
+from drtool.sources.reading import Consistency, StreamInfo
 from drtool.sources.redis import privileges
 from drtool.sources.redis import uri as uris
 from drtool.sources.redis.connection import Client, Server, connect, inspect_server, translated
@@ -173,7 +175,7 @@ class RedisSource(PlainSource):
         # Here, like the exporters below: a backup needs neither, and numpy takes time to start.
         from drtool.sources.redis.target import RedisTarget
 
-        return RedisTarget(uri or self._uri)
+        return RedisTarget(self._uri, unread=self._selection.exclude) if uri is None else RedisTarget(uri)
 
     def sandbox(self, version: str, directory: Path) -> AbstractContextManager[Sandbox]:
         """See ``Source.sandbox``."""
@@ -238,7 +240,7 @@ class RedisSource(PlainSource):
 
 
 class RedisPrepared:
-    """A source that is ready to fix its instant (``drtool.sources.base.Prepared``)."""
+    """A source that is ready to fix its instant (``drtool.sources.reading.Prepared``)."""
 
     def __init__(
         self,

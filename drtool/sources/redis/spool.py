@@ -10,7 +10,7 @@ import heapq
 import marshal
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import IO
@@ -37,14 +37,15 @@ class Tally:
 
     def count(self, found: Sequence[Found]) -> None:
         """Add keys."""
+        names, expiries, numbers, _, lengths = zip(*found, strict=True)
         self.keys += len(found)
-        self.bytes += sum(len(key) + length + 1 for key, _, _, _, length in found)
-        self.expiring += sum(expiry != NEVER for _, expiry, _, _, _ in found)
-        self.types |= {number for _, _, number, _, _ in found}
+        self.bytes += sum(map(len, names)) + sum(lengths) + len(found)
+        self.expiring += len(found) - expiries.count(NEVER)
+        self.types.update(numbers)
 
 
 class Order:
-    """Keys of several databases, to be read in order. `add` first, `close_runs` once, then read from any thread."""
+    """Keys of several databases, to be read in order. `add` first, `end` once, then read from any thread."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - `close` does
@@ -52,37 +53,40 @@ class Order:
         self._keys = self._bytes = 0
         self.tallies: dict[int, Tally] = {}
 
-    def add(self, database: int, found: Found) -> None:
-        """Take a key."""
-        try:
-            self._held[database].append(found)
-        except KeyError:
-            self._held[database] = [found]
-        self._keys += 1
-        self._bytes += len(found[0])
+    def add(self, database: int, found: Sequence[Found]) -> None:
+        """Take some keys, one or more."""
+        tally = self.tallies.setdefault(database, Tally())
+        tally.count(found)
+        self._held.setdefault(database, []).extend(found)
+        self._keys += len(found)
+        self._bytes += sum(map(len, map(_KEY, found)))
         if self._keys >= _RUN_KEYS or self._bytes >= _RUN_BYTES:
-            self.close_runs()
+            self._put_away()
 
-    def close_runs(self) -> None:
-        """Count, sort and put away what is held."""
+    def end(self) -> None:
+        """All is there. What is held now stays so: it is no more than was held before."""
+        for held in self._held.values():
+            held.sort(key=_KEY)
+
+    def _put_away(self) -> None:
         for database, held in self._held.items():
-            tally = self.tallies.setdefault(database, Tally())
-            tally.count(held)
             held.sort(key=_KEY)
             blocks = []
             for start in range(0, len(held), _BLOCK_KEYS):
                 data = marshal.dumps(held[start : start + _BLOCK_KEYS])
                 blocks.append((self._file.tell(), len(data)))
                 write(self._file, data)
-            tally.runs.append(blocks)
+            self.tallies[database].runs.append(blocks)
         self._file.flush()
         self._held, self._keys, self._bytes = {}, 0, 0
 
     def read(self, database: int) -> Iterator[Found]:
         """The keys of a database in order; of equal ones only the first."""
-        runs = [self._run(blocks) for blocks in self.tallies[database].runs]
+        tally = self.tallies.get(database)
+        runs: list[Iterable[Found]] = [self._run(blocks) for blocks in tally.runs] if tally is not None else []
+        runs += [self._held.get(database, [])]
         last: bytes | None = None
-        for found in heapq.merge(*runs, key=_KEY) if len(runs) > 1 else runs[0] if runs else ():
+        for found in heapq.merge(*runs, key=_KEY) if len(runs) > 1 else runs[0]:
             if found[0] != last:
                 last = found[0]
                 yield found

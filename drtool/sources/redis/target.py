@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from drtool.errors import IncompleteRestoreError, SourceError, TargetNotEmptyError
-from drtool.sources.base import Inspection, Loaded, RestoreItem, RestorePlan
 from drtool.sources.plain import PlainTarget
 from drtool.sources.redis import uri as uris
 from drtool.sources.redis.connection import Server, connect, inspect_server, translated
@@ -13,26 +12,29 @@ from drtool.sources.redis.definitions import Definition
 from drtool.sources.redis.expiry import as_at_source, later
 from drtool.sources.redis.loading import Halves, load
 from drtool.sources.redis.naming import FUNCTIONS
-from drtool.sources.redis.places import Place, clear, mark, places, unmark
+from drtool.sources.redis.places import Place, clear, mark, places, unmark, unsaved
 from drtool.sources.redis.rdb.types import loads, server_of
 from drtool.sources.redis.reading import Selection, read_keys
-from drtool.sources.redis.records import entries
+from drtool.sources.redis.records import entries, shown
 from drtool.sources.redis.replication import NoDumpError, begin
 from drtool.sources.redis.view import RedisView
+from drtool.sources.restoring import Inspection, Loaded, RestoreItem, RestorePlan
 
 _RENAME = "Restore into another database with --rename db0=dbN, or to another server with --to URI."
+_UNREAD = "Take the pattern out of the source's exclude for this restore, or restore beside, without --in-place."
 
 
 class RedisTarget(PlainTarget):
-    """A target (``drtool.sources.base.Target``).
+    """A target (``drtool.sources.restoring.Target``).
 
     ``dbN`` goes to database N; any other name to a database that is empty, which keeps that name in the key
     ``drtool:restore``. While a restore is on its way the same key says of which one. Functions belong to the whole
-    server, whatever name they are given, and are loaded last.
+    server, whatever name they are given, and are loaded last. Keys that fit a pattern of `unread` are in no safety
+    snapshot: in place they stay, and where the snapshot may hold such keys they are in the way.
     """
 
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
+    def __init__(self, uri: str, *, unread: Sequence[str] = ()) -> None:
+        self._uri, self._unread = uri, tuple(unread)
         _, self._is_sandbox = uris.address(uri)
         self._placed: dict[str, Place] = {}
         self._halves = Halves()
@@ -44,21 +46,25 @@ class RedisTarget(PlainTarget):
         server = self._server(plan)
         placed = self._places(plan, server)
         occupied = tuple(self._in_the_way(plan, server, placed))
-        return Inspection(uris.shown(self._uri), occupied, tuple(self._notes(plan, server, placed)), _RENAME)
+        lasting = tuple(self._unsaved(plan, placed)) if plan.replace else ()
+        notes = tuple(self._notes(plan, server, placed))
+        hint = _UNREAD if lasting else _RENAME
+        return Inspection(uris.shown(self._uri), (*occupied, *lasting), notes, hint, lasting)
 
     def begin(self, plan: RestorePlan) -> None:
         """See ``Target.begin``. What an earlier attempt of the same restore left is removed."""
         server = self._server(plan)
         placed = self._places(plan, server)
-        occupied = [] if plan.replace else list(self._in_the_way(plan, server, placed))
+        occupied = list(self._unsaved(plan, placed) if plan.replace else self._in_the_way(plan, server, placed))
         if occupied:
-            raise TargetNotEmptyError(f"{uris.shown(self._uri)} is not empty: {'; '.join(occupied[:10])}", hint=_RENAME)
+            hint = _UNREAD if plan.replace else _RENAME
+            raise TargetNotEmptyError(f"{uris.shown(self._uri)} is not empty: {'; '.join(occupied[:10])}", hint=hint)
         self._halves.forget()
         self._functions = {}
         with translated(self._uri, "clearing databases"):
             for place in placed:
                 if place.keys or place.is_marked:
-                    clear(self._uri, place)
+                    clear(self._uri, place, self._unread)
                 mark(self._uri, place, plan.marker)
         self._placed = {place.item.name: place for place in placed}
 
@@ -136,15 +142,27 @@ class RedisTarget(PlainTarget):
         for place in placed:
             if place.marker == plan.marker:
                 continue
-            where = place.item.name + (f" (database {place.database})" if place.is_beside else "")
+            where = f" in database {place.database}" if place.is_beside else ""
             if place.marker:
-                yield f"{where}: another restore that did not finish, {place.keys:,} keys"
+                yield f"{place.item.name}: another restore that did not finish, {place.keys:,} keys{where}"
             elif place.keys or place.is_marked:
-                yield f"{where}: {place.keys:,} key{'' if place.keys == 1 else 's'}"
+                yield f"{place.item.name}: {place.keys:,} key{'' if place.keys == 1 else 's'}{where}"
         is_own = any(place.marker == plan.marker for place in placed)
         for item in plan.items:
             if item.stream.kind == FUNCTIONS and not is_own and (libraries := self._libraries(server)):
                 yield f"{item.name}: {len(libraries)} libraries ({', '.join(libraries[:5])})"
+
+    def _unsaved(self, plan: RestorePlan, placed: Sequence[Place]) -> Iterator[str]:
+        for place in placed:
+            if place.marker == plan.marker:  # looked for before it was begun
+                continue
+            with translated(self._uri, f"looking for keys of {place.item.name} that backups leave out"):
+                key = unsaved(self._uri, place, self._unread)
+            if key is not None:
+                yield (
+                    f"{place.item.name}: {shown(key)} is there, which the source's exclude keeps out of backups, and"
+                    " the snapshot may hold it"
+                )
 
     def _notes(self, plan: RestorePlan, server: Server, placed: Sequence[Place]) -> Iterator[str]:
         for place in placed:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from drtool.sources.base import Consistency, KeyRange, Proof, Settled, StreamInfo
 from drtool.sources.cutting import Chunk, CutRule, Record, cut
 from drtool.sources.plain import PlainView
+from drtool.sources.reading import Consistency, KeyRange, Proof, Settled, StreamInfo
 from drtool.sources.redis.definitions import Definition
 from drtool.sources.redis.naming import FUNCTIONS, stream_of
 from drtool.sources.redis.rdb.dump import NEVER
@@ -23,7 +23,7 @@ _SHARED = timedelta(seconds=2)
 
 
 class RedisView(PlainView):
-    """See ``drtool.sources.base.View``. All is read when it is first asked what there is.
+    """See ``drtool.sources.reading.View``. All is read when it is first asked what there is.
 
     `download` is the dump that is on its way, `read_keys` what reads key by key where there is none. `names` gives
     streams other names by database (of a restored copy: no others are shown then), `change` what a key is to be told
@@ -79,7 +79,13 @@ class RedisView(PlainView):
         """See ``View.chunks``: streams are read whole."""
         assert part.lower is None
         assert part.upper is None
-        return cut(self._records(stream), rule)
+        reading = self._read()
+        if stream.kind == FUNCTIONS:
+            return cut(_functions(reading), rule)
+        database = int(stream.identity)
+        if self._change is not None:
+            return cut(reading.changed(database, self._change), rule)
+        return reading.chunks(database, rule)
 
     def settle(self) -> Settled:
         """See ``View.settle``."""
@@ -130,13 +136,10 @@ class RedisView(PlainView):
             estimated_bytes=tally.bytes + tally.keys * HEAD.size,
         )
 
-    def _records(self, stream: StreamInfo) -> Iterator[Record]:
-        reading = self._read()
-        if stream.kind == FUNCTIONS:
-            for name, code in sorted(reading.functions.items()):
-                yield from records_of(Entry(name, NEVER, code))
-        else:
-            yield from reading.records(int(stream.identity), self._change)
+
+def _functions(reading: Reading) -> Iterator[Record]:
+    for name, code in sorted(reading.functions.items()):
+        yield from records_of(Entry(name, NEVER, code))
 
 
 def _functions_info(name: str, functions: Mapping[bytes, bytes]) -> StreamInfo:
@@ -147,4 +150,5 @@ def _functions_info(name: str, functions: Mapping[bytes, bytes]) -> StreamInfo:
         definition=Definition(FUNCTIONS_VERSION, types=("function",)).encode(),
         estimated_records=len(functions),
         estimated_bytes=sum(HEAD.size + len(each) + len(code) for each, code in functions.items()),
+        ancillary=True,
     )

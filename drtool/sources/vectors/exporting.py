@@ -21,9 +21,11 @@ from urllib.parse import quote
 
 from drtool import __version__
 from drtool.errors import ExportError, UsageError
-from drtool.sources.base import ExportItem, ExportPlace, Loaded, StreamInfo
+from drtool.sources.exporting import ExportItem, ExportPlace
 from drtool.sources.extras import require
 from drtool.sources.plain import PlainExporter
+from drtool.sources.reading import StreamInfo
+from drtool.sources.restoring import Loaded
 from drtool.sources.vectors.arrays import dense_array, other_array, sparse_array
 from drtool.sources.vectors.columns import Columns, unlike
 from drtool.sources.vectors.joining import Item, Joined, items_of
@@ -61,7 +63,7 @@ class Shape:
 
 
 class ParquetExporter(PlainExporter):
-    """See ``drtool.sources.base.Exporter``. `type_` is that of the source; `shape` reads a definition.
+    """See ``drtool.sources.exporting.Exporter``. `type_` is that of the source; `shape` reads a definition.
 
     A joined stream's items are read twice, from a temporary file in the directory, for Parquet wants to know its
     columns before the first row.

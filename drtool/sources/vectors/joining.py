@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from drtool.errors import IncompleteRestoreError
-from drtool.sources.base import Loaded
+from drtool.sources.restoring import Loaded
 from drtool.sources.vectors.records import Id, decode_all, vectors_of
 
 #: The most that a batch holds, in bytes of records.

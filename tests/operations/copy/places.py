@@ -74,9 +74,9 @@ def make_place(directory: Path) -> Place:
 
 
 def stored(directory: Path) -> dict[str, bytes]:
-    """Every object of a repository but runs, which come and go."""
+    """Every object of a repository but runs, which come and go, and what the audit log says of attempts."""
     found = objects(DirectoryStorage(directory))
-    return {name: data for name, data in found.items() if not name.startswith("runs/")}
+    return {name: data for name, data in found.items() if not name.startswith(("runs/", "audit/"))}
 
 
 def contents(repository: Repository) -> dict[str, dict[str, tuple[bytes, bytes]]]:

@@ -19,7 +19,7 @@ from drtool.operations.relations.outcome import SHOWN, Outcome
 from drtool.operations.relations.reading_as import normal, read_as
 from drtool.repository.manifests import StreamEntry
 from drtool.repository.pages import PageRef
-from drtool.sources.base import Proof, StreamInfo
+from drtool.sources.reading import Proof, StreamInfo
 from tests.operations.lines import LinesSource
 
 _ABSENT = "absent"

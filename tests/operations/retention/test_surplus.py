@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from drtool.operations.retention.guards import taken_at
-from drtool.operations.retention.surplus import Schedule, Surplus, surplus
+from drtool.operations.retention.surplus import Surplus, surplus
 from drtool.repository.chain import Snapshot
+from drtool.scheduling.expressions import Schedule
 from tests.operations.retention.making import snapshot
 
 NOW = datetime(2026, 11, 21, 2, tzinfo=UTC)

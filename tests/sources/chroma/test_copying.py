@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from drtool.errors import RefusedError, SourceError, UnreachableError
-from drtool.sources.base import RestorePlan
 from drtool.sources.chroma import ChromaSource, copying
 from drtool.sources.chroma.sqlite import DATABASE
+from drtool.sources.restoring import RestorePlan
 from drtool.sources.vectors.records import VECTORS, decode_all
 from tests.sources.chroma import writer, zoo
 from tests.sources.chroma.zoo import Client

@@ -18,9 +18,9 @@ from drtool.errors import (
     SourceError,
     UnreachableError,
 )
-from drtool.sources.base import WHOLE, Consistency
 from drtool.sources.chroma import ChromaSource
 from drtool.sources.chroma.freezing import Selection
+from drtool.sources.reading import WHOLE, Consistency
 from drtool.sources.vectors.records import VECTORS, decode_all
 from tests.sources.chroma import zoo
 from tests.sources.chroma.zoo import Client

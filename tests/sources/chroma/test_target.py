@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from drtool.errors import IncompleteRestoreError, SourceError, TargetNotEmptyError
-from drtool.sources.base import RestorePlan, StreamInfo
 from drtool.sources.chroma import ChromaSource
 from drtool.sources.chroma.engine import Engine
 from drtool.sources.chroma.target import ChromaTarget
+from drtool.sources.reading import StreamInfo
+from drtool.sources.restoring import RestorePlan
 from drtool.sources.vectors.records import VECTORS, decode_all
 from tests.sources.chroma import zoo
 from tests.sources.chroma.zoo import Client

@@ -13,9 +13,10 @@ from typing import Any
 import bson
 import pytest
 
-from drtool.sources.base import Proof, RestoreItem, RestorePlan, Settled, StreamInfo
 from drtool.sources.files import FilesSource
 from drtool.sources.files.target import FilesTarget
+from drtool.sources.reading import Proof, Settled, StreamInfo
+from drtool.sources.restoring import RestoreItem, RestorePlan
 from tests.sources.contract import Copy, read_all
 
 NOBODY = 65534

@@ -122,3 +122,37 @@ def test_a_configuration_that_makes_no_sense(host: _Host, settings: dict[str, An
     ended = host.run("config", "check")
     assert ended.code == 2
     assert told in ended.out + ended.err
+
+
+YES = ("--in-place", "--yes-replace", "code")
+
+
+def test_in_place_a_path_that_the_configuration_has_no_more_is_refused(host: _Host) -> None:
+    """Through a link, too: no safety snapshot would hold it."""
+    (host.tree / "kept").write_text("old")
+    other = host.tree.parent / "other"
+    other.mkdir()
+    (host.tree.parent / "current").symlink_to("app")
+    host.configure(paths=["srv/current", "srv/other"])
+    host.ok("backup")
+    (host.tree / "kept").write_text("new")
+    host.configure(paths=["srv/other"])
+    ended = host.run("restore", "latest", *YES)
+    assert (ended.code, "cannot be saved first" in ended.result["error"]["message"]) == (20, True), ended.result
+    assert (host.tree / "kept").read_text() == "new"
+    host.configure(paths=["srv/current", "srv/other"])
+    host.ok("restore", "latest", *YES)
+    assert (host.tree / "kept").read_text() == "old"
+
+
+def test_in_place_what_is_left_out_since_is_neither_deleted_nor_overwritten(host: _Host) -> None:
+    (host.tree / "cache").mkdir()
+    (host.tree / "cache" / "one").write_text("old")
+    host.ok("backup")
+    (host.tree / "cache" / "one").write_text("new")
+    (host.tree / "cache" / "two").write_text("new")
+    host.configure(exclude=["cache/"])
+    host.ok("restore", "latest", *YES)
+    assert (host.tree / "cache" / "one").read_text() == "old"
+    kept = host.tree.with_name("app.replaced") / "cache"
+    assert [(kept / name).read_text() for name in ("one", "two")] == ["new", "new"]

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drtool.sources.base import Consistency
 from drtool.sources.files import FilesSource
+from drtool.sources.reading import Consistency
 from tests.operations.memory import Host
 from tests.repository.builders import make
 from tests.sources.files import zoo

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from drtool.errors import AuthenticationError, SourceError, UnreachableError, UsageError
-from drtool.sources.base import MISSING, Consistency
+from drtool.sources.base import MISSING
 from drtool.sources.files import FilesSource
 from drtool.sources.files.changes import is_since
 from drtool.sources.files.scanning import now
+from drtool.sources.reading import Consistency
 from tests.sources.files import zoo
 from tests.sources.files.copies import as_nobody, documents, names, open_directory, read
 

@@ -17,14 +17,17 @@ from typing import Any
 import pytest
 
 from drtool.errors import AuthenticationError, IncompleteRestoreError, SourceError, TargetNotEmptyError, UsageError
-from drtool.sources.base import WHOLE, ExportItem, ExportPlace, Proof, RestoreItem, RestorePlan
 from drtool.sources.comparing import compare_in_order
+from drtool.sources.exporting import ExportItem, ExportPlace
 from drtool.sources.files import FilesSource
 from drtool.sources.files.comparing import without_owners
 from drtool.sources.files.patterns import Excluded
 from drtool.sources.files.records import records
 from drtool.sources.files.staying import left_out
+from drtool.sources.files.syncing import sync
 from drtool.sources.files.target import FilesTarget
+from drtool.sources.reading import WHOLE, Proof
+from drtool.sources.restoring import RestoreItem, RestorePlan
 from tests.sources.contract import rule_of
 from tests.sources.files import zoo
 from tests.sources.files.copies import DEFINITION, as_nobody, documents, open_directory, plan_of, read, restore
@@ -249,6 +252,51 @@ def test_what_no_backup_holds_stays_in_a_tree_that_is_replaced(tmp_path: Path) -
     assert (tmp_path / "tree").stat().st_mtime_ns == times.st_mtime_ns == ROOT["mtime"]
 
 
+def test_what_the_snapshot_left_out_stays_though_backups_read_it_since(tmp_path: Path) -> None:
+    _filled(tmp_path / "tree")
+    copies, _ = read(tmp_path / "tree", exclude=["cache/"])
+    [copy] = copies.values()
+    item = RestoreItem(copy.stream, copy.stream.name, len(documents(copy)), len(copy.data))
+    for name in ("deep/cache/one", "deep/gone", "since"):
+        (tmp_path / "tree" / name).write_text(f"new {name}")
+    plan = RestorePlan((item,), "marker", replace=True)
+    with closing(FilesSource("code", paths=[tmp_path / "tree"], exclude=[".env", "!cache/"]).target(None)) as target:
+        target.begin(plan)
+        target.load(item, [copy.data])
+        target.finish(plan, lambda sentence: None)
+    assert (tmp_path / "tree" / "deep" / "cache" / "one").read_text() == "new deep/cache/one"
+    assert (tmp_path / "tree" / "deep" / "gone").read_text() == "old deep/gone"
+    assert not (tmp_path / "tree" / "since").exists()
+
+
+def test_the_old_tree_goes_when_the_new_one_is_on_its_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _filled(tmp_path / "tree")
+    seen: list[tuple[bool, bool]] = []
+
+    def syncing(directory: Path) -> None:
+        sync(directory)
+        [building] = tmp_path.glob(".drtool*")
+        seen.append(((building / "tree" / "file").exists(), (building / "replaced" / "gone").exists()))
+
+    monkeypatch.setattr("drtool.sources.files.target.sync", syncing)
+    monkeypatch.setattr("drtool.sources.files.site.sync", syncing)
+    _in_place(tmp_path / "tree", (), _file(b"file"))
+    assert seen == [(True, False), (False, True)]
+    assert (tmp_path / "tree" / "file").exists()
+
+
+def test_where_the_disk_does_not_take_it_nothing_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _filled(tmp_path / "tree")
+
+    def failing(directory: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(directory))
+
+    monkeypatch.setattr("drtool.sources.files.target.sync", failing)
+    with pytest.raises(SourceError, match=os.strerror(errno.EIO)):
+        _in_place(tmp_path / "tree", (), _file(b"file"))
+    assert (tmp_path / "tree" / "gone").read_text() == "old gone"
+
+
 def test_what_comes_while_it_is_looked_for_stays_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _filled(tmp_path / "tree")
     looked: list[Path] = []
@@ -261,7 +309,7 @@ def test_what_comes_while_it_is_looked_for_stays_too(tmp_path: Path, monkeypatch
         looked.append(tree)
         return found
 
-    monkeypatch.setattr("drtool.sources.files.target.left_out", looking)
+    monkeypatch.setattr("drtool.sources.files.site.left_out", looking)
     assert _in_place(tmp_path / "tree", (".env", "*.log"), _file(b"file")) == []
     assert sorted(path.name for path in (tmp_path / "tree").iterdir()) == ["file", "late.log"]
 

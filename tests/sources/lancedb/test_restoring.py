@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from drtool.errors import IncompleteRestoreError, TargetNotEmptyError, UsageError
-from drtool.sources.base import MISSING, ExportItem, ExportPlace, RestorePlan
+from drtool.sources.base import MISSING
+from drtool.sources.exporting import ExportItem, ExportPlace
 from drtool.sources.lancedb import LanceSource
 from drtool.sources.lancedb.freezing import freeze
 from drtool.sources.lancedb.staging import Staging
 from drtool.sources.lancedb.view import LanceView
+from drtool.sources.restoring import RestorePlan
 from tests.sources.contract import Copy, back_up, load_all, plan_for, restore
 from tests.sources.lancedb import zoo
 

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drtool.errors import AuthenticationError, InstantMovedError, SourceError, UnreachableError
-from drtool.sources.base import WHOLE
 from drtool.sources.cutting import Chunk, CutRule
 from drtool.sources.lancedb import LanceSource, files
 from drtool.sources.lancedb.freezing import freeze
 from drtool.sources.lancedb.view import LanceView
+from drtool.sources.reading import WHOLE
 from tests.sources.contract import CUT_KEY, back_up
 from tests.sources.lancedb import zoo
 
@@ -57,7 +57,7 @@ def step(table: Any, what: str, number: int) -> None:
 
 @dataclass(frozen=True)
 class OneGroup:
-    """The chunks of an earlier view (``drtool.sources.base.Base``)."""
+    """The chunks of an earlier view (``drtool.sources.reading.Base``)."""
 
     chunks: Sequence[Chunk]
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from drtool.errors import UnreachableError
-from drtool.sources.base import Consistency, Source
+from drtool.sources.base import Source
 from drtool.sources.milvus import MilvusSource
 from drtool.sources.milvus.address import Address
+from drtool.sources.reading import Consistency
 from tests.sources.contract import Harness, SourceContract
 from tests.sources.milvus import zoo
 

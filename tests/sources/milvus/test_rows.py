@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from drtool.config.source_types.milvus import MilvusSettings
 from drtool.errors import MissingToolError, SourceError
-from drtool.sources.base import MISSING, Proof, StreamInfo
+from drtool.sources.base import MISSING
 from drtool.sources.milvus import MilvusSource
 from drtool.sources.milvus.address import Address
 from drtool.sources.milvus.connection import Connection
 from drtool.sources.milvus.definitions import Definition, describe, differences
 from drtool.sources.milvus.rows import Rows
+from drtool.sources.reading import Proof, StreamInfo
 from drtool.sources.vectors.joining import Item
 from drtool.sources.vectors.records import decode, decode_vectors, encode_item, encode_vectors
 

@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from drtool.errors import InstantMovedError, SourceError, TargetNotEmptyError, UnreachableError, UsageError
-from drtool.sources.base import WHOLE, ExportItem, ExportPlace, RestorePlan
+from drtool.sources.exporting import ExportItem, ExportPlace
 from drtool.sources.milvus import MilvusSource
 from drtool.sources.milvus.address import Address
 from drtool.sources.milvus.connection import Connection
+from drtool.sources.milvus.target import MilvusTarget
+from drtool.sources.reading import WHOLE
+from drtool.sources.restoring import RestorePlan
 from tests.sources.contract import Copy, back_up, plan_for, restore, rule_of
 from tests.sources.milvus import zoo
 
@@ -65,6 +68,54 @@ def test_in_place_with_aliases_and_partitions(original: Path, copies: Mapping[st
         assert zoo.listing(connection.client) == zoo.listing(before.client)
         [hits] = connection.client.search("words", data=["hello 3"], anns_field="sparse", limit=1, output_fields=["id"])
         assert hits[0]["id"] == 3
+
+
+def _cut_off(target: MilvusTarget, plan: RestorePlan, copies: Mapping[str, Copy], after: int) -> None:
+    """A restore that ends when so many collections have their names."""
+    publish, done = MilvusTarget._publish, list[str]()
+
+    def publishing(self: MilvusTarget, plan: RestorePlan, name: str) -> None:
+        if len(done) == after:
+            raise KeyboardInterrupt
+        publish(self, plan, name)
+        done.append(name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MilvusTarget, "_publish", publishing)
+        with pytest.raises(KeyboardInterrupt):
+            restore(target, plan, copies)
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_one_that_was_cut_off_between_two_names_is_begun_anew(
+    copies: Mapping[str, Copy], original: Path, tmp_path: Path, over: bool
+) -> None:
+    path = tmp_path / "app.db"
+    few = {name: copy for name, copy in copies.items() if not name.startswith("docs")}
+    source = source_of(path)
+    items = tuple(replace(item, name=item.stream.name) for item in plan_for(source, few).items)
+    plan = RestorePlan(items, "marker", replace=over)
+    with closing(zoo.connect(path)) as connection:
+        connection.client.create_collection("others", dimension=2)
+        if over:
+            connection.client.create_collection("words", dimension=2)
+    with closing(source.target(None)) as target:
+        _cut_off(target, plan, few, after=2)
+    assert {stream for stream in back_up(source) if "#" not in stream} >= {"others"}
+    assert not any(stream.startswith("drtool") for stream in back_up(source))
+    with closing(source.target(None)) as target:
+        another = replace(plan, marker="another", replace=False)
+        assert len(target.inspect(another).occupied) == len(few) // 2
+        if not over:
+            assert target.inspect(plan).occupied == ()
+        restore(target, plan, few)
+    with closing(zoo.connect(path)) as connection, closing(zoo.connect(original)) as before:
+        assert sorted(connection.client.list_collections()) == ["empty", "others", "texts", "words"]
+        for name in ("empty", "texts", "words"):
+            there = [each.client.get_collection_stats(name)["row_count"] for each in (connection, before)]
+            assert there[0] == there[1]
+    with closing(source.target(None)) as target:
+        assert len(target.inspect(replace(plan, replace=False)).occupied) == len(few) // 2
 
 
 def test_how_well_search_works_is_measured(original: Path) -> None:

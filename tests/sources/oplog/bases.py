@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import bson
 
-from drtool.sources.base import WHOLE, Changes
 from drtool.sources.mongodb.keys import key_of
 from drtool.sources.mongodb.loading import split_documents
 from drtool.sources.mongodb.view import MongoView
+from drtool.sources.reading import WHOLE, Changes
 from tests.sources.contract import rule_of
 from tests.sources.mongo import Document, source_of
 

@@ -10,10 +10,10 @@ from typing import Any, cast
 from bson import Timestamp
 from bson.raw_bson import RawBSONDocument
 
-from drtool.sources.base import Replayed, RestorePlan, Stop
 from drtool.sources.mongodb import MongoSource
 from drtool.sources.mongodb.definitions import differences
 from drtool.sources.mongodb.target import MongoTarget
+from drtool.sources.restoring import Replayed, RestorePlan, Stop
 from tests.sources.contract import Copy, back_up, load_all, read_all
 from tests.sources.mongo import RAW, Client, plan_renamed, source_of
 

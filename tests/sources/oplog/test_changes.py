@@ -12,13 +12,13 @@ from bson import Binary, Timestamp
 from pymongo import MongoClient
 
 from drtool.errors import AuthenticationError, OplogTruncatedError
-from drtool.sources.base import WHOLE, Changes
 from drtool.sources.mongodb.batches import Batch
 from drtool.sources.mongodb.definitions import Definition, Kind
 from drtool.sources.mongodb.loading import split_documents
 from drtool.sources.mongodb.oplog.marks import Marks
 from drtool.sources.mongodb.oplog.touched import Pass, UnknowableError
 from drtool.sources.mongodb.server import Server, ServerOptions, running
+from drtool.sources.reading import WHOLE, Changes
 from tests.servers.guarded import Guarded
 from tests.sources.contract import rule_of
 from tests.sources.mongo import Client, Document

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pymongo.errors import PyMongoError
 
-from drtool.sources.base import Stop
 from drtool.sources.mongodb.server import Server
 from drtool.sources.mongodb.target import MongoTarget
+from drtool.sources.restoring import Stop
 from tests.sources.mongo import Client, unique_database
 from tests.sources.oplog.replays import SUFFIX, check_equal, entries, replay, take
 

@@ -11,9 +11,9 @@ from bson import Timestamp
 from pymongo import MongoClient
 
 from drtool.errors import IncompleteRestoreError, UsageError
-from drtool.sources.base import Stop
 from drtool.sources.mongodb.server import Server
 from drtool.sources.mongodb.target import MongoTarget
+from drtool.sources.restoring import Stop
 from tests.sources import mongo_zoo
 from tests.sources.mongo import Client, document, encoded, insert_raw, int32, raw_documents
 from tests.sources.oplog.replays import SUFFIX, check_same, entries, now, pair, replay, replay_all, take

@@ -11,11 +11,11 @@ import pytest
 from bson import Binary, Int64, Timestamp
 
 from drtool.errors import AuthenticationError, OplogTruncatedError, SourceError
-from drtool.sources.base import Stop
 from drtool.sources.mongodb.names import split
 from drtool.sources.mongodb.roles import replay_privileges, restore_privileges
 from drtool.sources.mongodb.server import Server
 from drtool.sources.mongodb.target import MongoTarget
+from drtool.sources.restoring import Stop
 from tests.servers.guarded import Guarded
 from tests.sources.contract import load_all
 from tests.sources.mongo import Client, unique_database

@@ -10,10 +10,10 @@ import pytest
 from bson import Binary, Int64, Timestamp
 
 from drtool.errors import OplogTruncatedError, SourceError, UsageError
-from drtool.sources.base import Stop
 from drtool.sources.mongodb.oplog.entries import Entry
 from drtool.sources.mongodb.oplog.replaying.scanning import scan
 from drtool.sources.mongodb.oplog.replaying.window import Steps, Window
+from drtool.sources.restoring import Stop
 
 _SESSION = {"id": Binary(bytes(16), 4), "uid": bytes(32)}
 _NEVER = {"ts": Timestamp(0, 0), "t": Int64(-1)}

@@ -14,10 +14,11 @@ import pytest
 from psycopg import OperationalError
 
 from drtool.errors import AuthenticationError, InstantMovedError, MissingToolError, SourceError, UsageError
-from drtool.sources.base import MISSING, WHOLE, Consistency, KeyRange, Proof
+from drtool.sources.base import MISSING
 from drtool.sources.cutting import CutRule, join
 from drtool.sources.postgres import PostgresSource, freezing
 from drtool.sources.postgres.server import Server
+from drtool.sources.reading import WHOLE, Consistency, KeyRange, Proof
 from tests.servers.postgres import Session, connected
 from tests.servers.postgres import database as new_database
 from tests.servers.process import wait_until

@@ -18,10 +18,11 @@ from drtool.errors import (
     TargetNotEmptyError,
     UsageError,
 )
-from drtool.sources.base import ExportItem, ExportPlace, RestoreItem, RestorePlan
+from drtool.sources.exporting import ExportItem, ExportPlace
 from drtool.sources.postgres import PostgresSource, definitions, dumping, tools
 from drtool.sources.postgres.definitions import DatabaseDefinition
 from drtool.sources.postgres.server import Server, running
+from drtool.sources.restoring import RestoreItem, RestorePlan
 from tests.servers.postgres import connected
 from tests.sources.contract import Copy, back_up, check_restored, load_all, plan_for, restore
 from tests.sources.postgres import zoo

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from drtool.errors import IncompleteRestoreError, MissingToolError, SourceError, TargetNotEmptyError
-from drtool.sources.base import Consistency, ExportItem, ExportPlace, Proof, RestorePlan
+from drtool.sources.exporting import ExportItem, ExportPlace
 from drtool.sources.qdrant import QdrantSource
 from drtool.sources.qdrant.addresses import Address, Kind
 from drtool.sources.qdrant.edge import copy_shards
@@ -21,6 +21,8 @@ from drtool.sources.qdrant.edge_writing import EdgeWriter
 from drtool.sources.qdrant.points import Point
 from drtool.sources.qdrant.stores import Selection
 from drtool.sources.qdrant.target import QdrantTarget
+from drtool.sources.reading import Consistency, Proof
+from drtool.sources.restoring import RestorePlan
 from tests.sources.contract import Copy, back_up, check_restored, plan_for, read_all, restore
 
 qdrant_edge = pytest.importorskip("qdrant_edge")

@@ -16,9 +16,9 @@ from drtool.errors import (
     TargetNotEmptyError,
     UnreachableError,
 )
-from drtool.sources.base import Consistency, Proof
 from drtool.sources.qdrant import QdrantSource
 from drtool.sources.qdrant.addresses import KEY_VARIABLE, Address, Kind
+from drtool.sources.reading import Consistency, Proof
 from tests.sources.contract import back_up, check_restored, plan_for, read_all, restore
 
 pytest.importorskip("qdrant_client")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from drtool.errors import AuthenticationError, ConfigError, UnreachableError
-from drtool.sources.base import Consistency
+from drtool.sources.reading import Consistency
 from drtool.sources.redis import RedisSource
 from drtool.sources.redis import uri as uris
 from drtool.sources.redis.connection import Client

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from drtool.sources.base import ExportItem, ExportPlace
+from drtool.sources.exporting import ExportItem, ExportPlace
 from drtool.sources.redis import RedisSource
 from drtool.sources.redis.connection import Client, connect, inspect_server
 from drtool.sources.redis.exporting import FILE

@@ -13,11 +13,11 @@ import pytest
 import redis
 
 from drtool.errors import DrtoolError, SourceError, UnreachableError
-from drtool.sources.base import Consistency, View
+from drtool.sources.reading import Consistency, View
 from drtool.sources.redis import RedisSource
 from drtool.sources.redis.connection import Client, connect
 from drtool.sources.redis.naming import MARKER
-from drtool.sources.redis.rdb.dump import Dump
+from drtool.sources.redis.rdb.dump import NEVER, Dump
 from drtool.sources.redis.rdb.strings import DamagedDumpError
 from drtool.sources.redis.records import entries
 from drtool.sources.redis.replication import begin
@@ -169,12 +169,36 @@ def test_keys_come_in_order_however_many_runs_they_were_sorted_in(monkeypatch: p
     found = zoo.some_found(100)
     with closing(Order()) as order:
         for number, one in enumerate(found):
-            order.add(number % 2, one)
-        order.close_runs()
+            order.add(number % 2, [one])
+        order.end()
         for database in (0, 1):
             mine = {one[0]: one for one in reversed(found[database::2])}
             assert list(order.read(database)) == [mine[key] for key in sorted(mine)]
             assert list(order.read(database)) == list(order.read(database))
+
+
+@pytest.mark.parametrize(("keys", "size"), [(10_000, 8_000_000), (1, 8_000_000), (2, 8_000_000), (10_000, 20)])
+def test_keys_are_handed_on_by_database_and_without_what_is_past(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: int, size: int
+) -> None:
+    """Between a key and its expiry a server that evicts says how often it was used, or when."""
+    monkeypatch.setattr("drtool.sources.redis.rdb.dump._BATCH", keys)
+    monkeypatch.setattr("drtool.sources.redis.rdb.dump._BATCH_BYTES", size)
+    used = b"\xf9\x07"
+    first = b"".join(used + b"\x00\x02a%d\x01v" % number for number in range(5))
+    dead, alive = (b"\xfc" + when.to_bytes(8, "little") + b"\xf8\x03" for when in (10_000, 10_001))
+    second = dead + b"\x00\x01d\x01v" + alive + b"\x00\x01l\x41\x00" + b"v" * 256 + b"\x00\x01n\xc0\x05"
+    file = tmp_path / "dump"
+    file.write_bytes(b"REDIS0009\xfa\x05ctime\x0210\xfe\x00" + first + b"\xfe\x02" + second + b"\xff" + bytes(8))
+    with file.open("rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as mapped:
+        found = [(database, one) for database, some in Dump(mapped).keys(lambda _: b"a3".__eq__) for one in some]
+        values = [mapped[offset : offset + length] for _, (_, _, _, offset, length) in found]
+    assert [(database, key, expiry) for database, (key, expiry, *_) in found] == [
+        *((0, b"a%d" % number, NEVER) for number in (0, 1, 2, 4)),
+        (2, b"l", 10_001),
+        (2, b"n", NEVER),
+    ]
+    assert values == [b"\x01v"] * 4 + [b"\x41\x00" + b"v" * 256, b"\xc0\x05"]
 
 
 def test_what_is_no_dump_or_of_an_unknown_kind_is_named(tmp_path: Path) -> None:
@@ -194,7 +218,7 @@ def test_what_is_no_dump_or_of_an_unknown_kind_is_named(tmp_path: Path) -> None:
             mmap(opened.fileno(), 0, access=ACCESS_READ) as mapped,
             pytest.raises(DamagedDumpError, match=said),
         ):
-            list(Dump(mapped).keys(lambda database, key: True))
+            list(Dump(mapped).keys(lambda _: b"x".__eq__))
 
 
 def test_a_modules_key_that_is_excluded_is_passed_over(tmp_path: Path) -> None:
@@ -202,6 +226,5 @@ def test_a_modules_key_that_is_excluded_is_passed_over(tmp_path: Path) -> None:
     module = b"\x07\x01m\x81" + bytes(8) + b"\x02\x05\x05\x02ab\x04" + bytes(8) + b"\x00"
     file.write_bytes(b"REDIS0009\xfe\x03" + module + b"\x00\x01k\x01v\xff" + bytes(8))
     with file.open("rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as mapped:
-        assert [(database, found[0]) for database, found in Dump(mapped).keys(lambda _, key: key != b"m")] == [
-            (3, b"k")
-        ]
+        [(database, [found])] = Dump(mapped).keys(lambda _: b"m".__eq__)
+        assert (database, found[0]) == (3, b"k")

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from drtool.errors import IncompleteRestoreError, SourceError, TargetNotEmptyError
-from drtool.sources.base import WHOLE, RestoreItem, RestorePlan
+from drtool.sources.reading import WHOLE
 from drtool.sources.redis import RedisSource
 from drtool.sources.redis.connection import Client, connect
 from drtool.sources.redis.definitions import Definition
 from drtool.sources.redis.naming import MARKER
 from drtool.sources.redis.records import PART_BYTES
 from drtool.sources.redis.server import RunningServer, running
+from drtool.sources.restoring import RestoreItem, RestorePlan
 from tests.sources.contract import Copy, back_up, load_all, plan_for, restore
 from tests.sources.redis import zoo
 
@@ -56,6 +57,47 @@ def test_in_place_keys_that_were_left_out_stay(redis_server: RunningServer, clie
         b"session:2": b"new",
         b"user:1": b"old",
     }
+
+
+def test_in_place_keys_stay_that_are_left_out_since(redis_server: RunningServer, client: Client) -> None:
+    """A safety snapshot does not hold them, and neither does the snapshot."""
+    client.mset({"user:1": "old"})
+    with closing(RedisSource("redis", uri=redis_server.uri)) as source:
+        copies = back_up(source)
+    client.mset({"user:1": "new", "user:2": "new"})
+    plan = replace(plan_as(copies), replace=True)
+    with closing(RedisSource("redis", uri=redis_server.uri, exclude=["session:*"])) as source:
+        with closing(source.target(None)) as target:
+            assert target.inspect(plan).lasting == ()
+            target.begin(plan)
+            client.mset({"session:1": "of the application", "user:1": "half"})
+        with closing(source.target(None)) as target:
+            restore(target, plan, copies)
+    assert {key: client.get(key) for key in client.scan_iter()} == {
+        b"session:1": b"of the application",
+        b"user:1": b"old",
+    }
+
+
+def test_in_place_nothing_is_overwritten_that_cannot_be_saved(redis_server: RunningServer, client: Client) -> None:
+    client.mset({"session:1": "old", "user:1": "old"})
+    with closing(RedisSource("redis", uri=redis_server.uri, exclude=["cache:*"])) as source:
+        copies = back_up(source)
+    client.mset({"session:1": "new", "user:1": "new", "cache:1": "new"})
+    plan = replace(plan_as(copies), replace=True)
+    with closing(RedisSource("redis", uri=redis_server.uri, exclude=["cache:*", "session:*"])) as source:
+        with closing(source.target(None)) as target:
+            found = target.inspect(plan)
+            assert [told.partition(" is there")[0] for told in found.lasting] == ["db0: session:1"]
+            assert set(found.lasting) < set(found.occupied)
+            with pytest.raises(TargetNotEmptyError, match="session:1") as caught:
+                target.begin(plan)
+            assert "exclude" in caught.value.hint
+        assert client.mget("session:1", "user:1", "cache:1") == [b"new"] * 3
+        client.delete("session:1")
+        with closing(source.target(None)) as target:
+            restore(target, plan, copies)
+    assert client.mget("session:1", "user:1", "cache:1") == [b"old", b"old", b"new"]
 
 
 def test_a_database_beside_keeps_its_name(redis_server: RunningServer, client: Client) -> None:

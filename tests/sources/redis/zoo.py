@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-from drtool.sources.base import Proof, RestoreItem, RestorePlan, StreamInfo
 from drtool.sources.cutting import CutRule
+from drtool.sources.reading import Proof, StreamInfo
 from drtool.sources.redis.comparing import normal
 from drtool.sources.redis.connection import Client, connect, inspect_server
 from drtool.sources.redis.definitions import Definition
 from drtool.sources.redis.naming import MARKER
 from drtool.sources.redis.rdb.dump import NEVER, Found
 from drtool.sources.redis.records import HEAD, PART_BYTES, entries
+from drtool.sources.restoring import RestoreItem, RestorePlan
 
 #: A rule for reading all of a stream.
 RULE = CutRule.for_average(bytes(32), 100)

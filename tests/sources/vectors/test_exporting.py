@@ -13,7 +13,9 @@ import pytest
 from bson.decimal128 import Decimal128
 
 from drtool.errors import ExportError, IncompleteRestoreError, UsageError
-from drtool.sources.base import ExportItem, ExportPlace, Loaded, Proof, StreamInfo
+from drtool.sources.exporting import ExportItem, ExportPlace
+from drtool.sources.reading import Proof, StreamInfo
+from drtool.sources.restoring import Loaded
 from drtool.sources.vectors.exporting import ParquetExporter, Shape, VectorKind, directory_name
 from drtool.sources.vectors.records import VECTORS, Id, encode_item, encode_vectors
 

@@ -12,19 +12,20 @@ from bson.int64 import Int64
 from fastcrc import crc64
 
 from drtool import __version__
-from drtool.sources.base import ByteSink, ExportItem, Loaded
+from drtool.sources.exporting import ByteSink, ExportItem
 from drtool.sources.mongodb.exporting.dumped import AUTH_VERSION, Dumped, dumped
 from drtool.sources.mongodb.exporting.flattening import Flattened
 from drtool.sources.mongodb.exporting.reading_back import how_to_restore
 from drtool.sources.mongodb.exporting.records import count_records
 from drtool.sources.plain import PlainExporter
+from drtool.sources.restoring import Loaded
 
 MAGIC = bytes.fromhex("6de29981")
 TERMINATOR = b"\xff\xff\xff\xff"
 
 
 class ArchiveExporter(PlainExporter):
-    """See ``drtool.sources.base.Exporter``. `shown` is what the operator calls the file."""
+    """See ``drtool.sources.exporting.Exporter``. `shown` is what the operator calls the file."""
 
     layout = "mongorestore-archive"
     concurrent = False

@@ -15,19 +15,20 @@ from urllib.parse import quote_plus
 
 from drtool import __version__
 from drtool.errors import ExportError
-from drtool.sources.base import ExportItem, Loaded
+from drtool.sources.exporting import ExportItem
 from drtool.sources.mongodb.exporting.dumped import AUTH_VERSION, Dumped, dumped
 from drtool.sources.mongodb.exporting.flattening import Flattened
 from drtool.sources.mongodb.exporting.reading_back import how_to_restore
 from drtool.sources.mongodb.exporting.records import count_records
 from drtool.sources.plain import PlainExporter
+from drtool.sources.restoring import Loaded
 
 _LONGEST = 238
 _KEPT_OF_LONG = 208
 
 
 class DirectoryExporter(PlainExporter):
-    """See ``drtool.sources.base.Exporter``. `shown` is what the operator calls the directory."""
+    """See ``drtool.sources.exporting.Exporter``. `shown` is what the operator calls the directory."""
 
     layout = "mongorestore-directory"
     concurrent = True

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import bson
 
 from drtool.errors import ExportError
-from drtool.sources.base import ExportItem
+from drtool.sources.exporting import ExportItem
 from drtool.sources.mongodb.accounts import HOLDERS, SCHEMA
 from drtool.sources.mongodb.definitions import INCIDENTAL_OPTIONS, Definition, Kind
 from drtool.sources.mongodb.exporting.extended_json import canonical

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
 
-from drtool.sources.base import ExportItem, Loaded
+from drtool.sources.exporting import ExportItem
 from drtool.sources.mongodb.definitions import Definition, Kind
 from drtool.sources.mongodb.exporting.dumped import Dumped
 from drtool.sources.mongodb.exporting.records import count_records
 from drtool.sources.mongodb.oplog.entries import Operation
 from drtool.sources.mongodb.oplog.replaying.window import Steps, Window
+from drtool.sources.restoring import Loaded
 
 _PIECE = 1 << 20
 _ON_RECORDS = frozenset("iud")

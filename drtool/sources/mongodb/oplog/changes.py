@@ -10,13 +10,13 @@ from bson.timestamp import Timestamp
 from pymongo.errors import OperationFailure
 
 from drtool.errors import AuthenticationError, OplogTruncatedError
-from drtool.sources.base import Base, Changes
 from drtool.sources.mongodb.catalogue import Entry
 from drtool.sources.mongodb.connection import UNAUTHORIZED
 from drtool.sources.mongodb.definitions import Definition
 from drtool.sources.mongodb.oplog.marks import Marks
 from drtool.sources.mongodb.oplog.reading import Oplog, shown
 from drtool.sources.mongodb.oplog.touched import Pass, UnknowableError
+from drtool.sources.reading import Base, Changes
 
 Point = Mapping[str, Any]
 """A ``MongoView.point``."""

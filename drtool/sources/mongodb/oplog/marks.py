@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from drtool.sources.base import Base
 from drtool.sources.mongodb.oplog.order import HIGHEST, sort_key
+from drtool.sources.reading import Base
 
 _NO_ORDER = "it has an _id of a type whose order is not implemented"
 

@@ -15,7 +15,6 @@ from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 
 from drtool.errors import OplogTruncatedError
-from drtool.sources.base import Proof, StreamInfo
 from drtool.sources.cutting import Chunk, CutRule, cut
 from drtool.sources.mongodb.batches import documents
 from drtool.sources.mongodb.connection import RAW
@@ -24,6 +23,7 @@ from drtool.sources.mongodb.oplog.changes import timestamp, why_no_oplog
 from drtool.sources.mongodb.oplog.effects import NO_RECORDS
 from drtool.sources.mongodb.oplog.entries import Entry, opened
 from drtool.sources.mongodb.oplog.reading import Oplog
+from drtool.sources.reading import Proof, StreamInfo
 
 NAME = "$oplog"
 _ONLY = {"op": {"$nin": sorted(NO_RECORDS)}}

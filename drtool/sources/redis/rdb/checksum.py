@@ -24,15 +24,22 @@ _PIECE_BITS, _WORD_BITS = 9, 3
 
 def checksums(payloads: Sequence[bytes]) -> list[int]:
     """The checksum of each payload."""
+    return [int.from_bytes(footer, "little") for footer in footers(payloads)]
+
+
+def footers(payloads: Sequence[bytes]) -> list[bytes]:
+    """The same as they stand behind a payload: eight bytes, little-endian."""
     classes: dict[int, list[int]] = {}
     for number, payload in enumerate(payloads):
-        classes.setdefault(max(_WORD_BITS, (len(payload) - 1).bit_length()), []).append(number)
-    found = [0] * len(payloads)
-    for bits, numbers in classes.items():
+        classes.setdefault((len(payload) - 1).bit_length(), []).append(number)
+    found = [b""] * len(payloads)
+    for length, numbers in classes.items():
+        bits = max(_WORD_BITS, length)
         size = 1 << bits
-        filled = b"".join(payloads[number].rjust(size, b"\0") for number in numbers)
-        for number, crc in zip(numbers, _side_by_side(filled, bits).tolist(), strict=True):
-            found[number] = crc
+        filled = b"".join([payloads[number].rjust(size, b"\0") for number in numbers])
+        told = _side_by_side(filled, bits).astype("<u8").tobytes()
+        for place, number in enumerate(numbers):
+            found[number] = told[place * 8 : place * 8 + 8]
     return found
 
 
@@ -54,11 +61,18 @@ def _side_by_side(filled: bytes, bits: int) -> Words:
     """The checksums of runs of 2**`bits` bytes, eight of them at a time."""
     piece = min(bits, _PIECE_BITS)
     columns = np.ascontiguousarray(np.frombuffer(filled, dtype="<u8").reshape(-1, 1 << piece - _WORD_BITS).T)
+    # Whatever is made for each step stands ready; `wrap` spares the look whether an index is one.
     crc: Words = np.zeros(columns.shape[1], dtype=np.uint64)
-    first, second, third, fourth = _word_tables()
+    pairs, places = crc.view(np.uint16).reshape(-1, 4).T, np.empty((4, crc.size), dtype=np.intp)
+    one = np.empty_like(crc)
+    first, *others = _word_tables()
     for column in columns:
-        pairs = (crc ^ column).view(np.uint16).reshape(-1, 4)
-        crc = first[pairs[:, 0]] ^ second[pairs[:, 1]] ^ third[pairs[:, 2]] ^ fourth[pairs[:, 3]]
+        np.bitwise_xor(crc, column, out=crc)
+        places[:] = pairs
+        first.take(places[0], out=crc, mode="wrap")
+        for table, place in zip(others, places[1:], strict=True):
+            table.take(place, out=one, mode="wrap")
+            np.bitwise_xor(crc, one, out=crc)
     for level in range(piece, bits):
         crc = _shifted(crc[::2], level) ^ crc[1::2]
     return crc

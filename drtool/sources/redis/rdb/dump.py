@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from mmap import mmap
 
 from drtool.sources.redis.rdb import types
-from drtool.sources.redis.rdb.strings import DamagedDumpError, read_length, read_string
+from drtool.sources.redis.rdb.strings import DamagedDumpError, read_length, read_string, skip_string
 from drtool.sources.redis.rdb.walking import library_name, module_name, skip_module, skip_value
 
 _SLOT_INFO, _FUNCTION, _FUNCTION_OLD, _MODULE_AUX, _IDLE, _FREQ, _AUX = range(244, 251)
@@ -16,9 +16,14 @@ _SIZES, _EXPIRES_MS, _EXPIRES, _DATABASE, _END = range(251, 256)
 _LONG, _INT = struct.Struct("<q"), struct.Struct("<i")
 _UNREADABLE = "The source's exclude can leave out such keys; method: scan does not help, for the values are the same."
 
+#: Keys that are handed on at a time, fewer where they take more bytes of the dump than these.
+_BATCH, _BATCH_BYTES = 10_000, 8_000_000
+
 NEVER = -1
 """The expiry of what does not expire."""
 
+LeftOut = Callable[[bytes], bool]
+"""Says of a key that it is not wanted."""
 
 Found = tuple[bytes, int, int, int, int]
 """A key, its expiry in ms since 1970 or ``NEVER``, its type, and where its value lies in the file: offset and length,
@@ -51,49 +56,71 @@ class Dump:
             )
         return version
 
-    def keys(self, takes: Callable[[int, bytes], bool]) -> Iterator[tuple[int, Found]]:
-        """The keys that `takes` (database, key) accepts, each with its database.
+    def keys(self, left_out: Callable[[int], LeftOut]) -> Iterator[tuple[int, list[Found]]]:
+        """The keys, some of a database at a time, but those that are `left_out` (of a database, says so of a key), and
+        those whose time had passed when the dump was taken: no client sees them.
 
-        ``DamagedDumpError`` for what is damaged or unknown, a module's value among it; not for what is not taken.
+        ``DamagedDumpError`` for what is damaged or unknown, a module's value among it; not for what is left out.
         """
         if self.version >= types.VALKEY_VERSIONS[0]:
             known = types.KNOWN - {types.HASH_METADATA, types.HASH_LISTPACK_EX}  # other types there
         else:
             known = types.KNOWN
         try:
-            yield from self._keys(takes, known)
+            yield from self._keys(left_out, known)
         except (IndexError, struct.error) as error:
             raise DamagedDumpError("the server's dump ends in the middle of a value") from error
 
-    def _keys(self, takes: Callable[[int, bytes], bool], known: frozenset[int]) -> Iterator[tuple[int, Found]]:
-        data, at = self.data, 9
-        database, expiry = 0, NEVER
-        single, total = types.SINGLE, len(data)
+    def _keys(self, left_out: Callable[[int], LeftOut], known: frozenset[int]) -> Iterator[tuple[int, list[Found]]]:
+        data, at, expiry, dead = self.data, 9, NEVER, NEVER
+        database, is_left_out = 0, left_out(0)
+        # What almost all keys take is spelt out here: a call for each costs more than all the rest.
+        unpack, single, plain, total = _LONG.unpack_from, types.SINGLE, known - types.MODULES, len(data)
+        limit = at + _BATCH_BYTES
+        found: list[Found] = []
         while (number := data[at]) != _END:
             at += 1
             if number < _SLOT_INFO:
-                first = data[at]
-                if first < 0x40:
-                    key, start = data[at + 1 : at + 1 + first], at + 1 + first
+                if (first := data[at]) < 0x40:
+                    start = at + 1 + first
+                    key = data[at + 1 : start]
                 else:
                     key, start = read_string(data, at)
-                if number in types.MODULES or number not in known:
-                    at = self._skip_unreadable(database, key, number, start, takes)
+                if number not in plain:
+                    at = self._skip_unreadable(database, key, number, start, is_left_out)
                 else:
-                    first = data[start]
-                    at = start + 1 + first if first < 0x40 and number in single else skip_value(number, data, start)
+                    if number not in single:
+                        at = skip_value(number, data, start)
+                    elif (first := data[start]) < 0x40:
+                        at = start + 1 + first
+                    elif first < 0x80:
+                        at = start + 2 + ((first & 0x3F) << 8 | data[start + 1])
+                    else:
+                        at = skip_string(data, start)
                     if at >= total:
                         raise IndexError
-                    if takes(database, key):
-                        yield database, (key, expiry, number, start, at - start)
+                    if (expiry == NEVER or expiry > dead) and not is_left_out(key):
+                        found.append((key, expiry, number, start, at - start))
                 expiry = NEVER
             elif number == _EXPIRES_MS:
-                (expiry,) = _LONG.unpack_from(data, at)
+                (expiry,) = unpack(data, at)
                 at += 8
-            elif number == _DATABASE:
-                database, at = read_length(data, at)
-            else:
+            elif number != _DATABASE:
                 expiry, at = self._other(number, at, expiry)
+            else:
+                if found:
+                    yield database, found
+                    found = []
+                database, at = read_length(data, at)
+                is_left_out = left_out(database)
+                dead = int(self.fields.get(b"ctime", b"0")) * 1000
+            if len(found) == _BATCH or at > limit:
+                if found:
+                    yield database, found
+                    found = []
+                limit = at + _BATCH_BYTES
+        if found:
+            yield database, found
 
     def _other(self, number: int, at: int, expiry: int) -> tuple[int, int]:
         data = self.data
@@ -120,13 +147,11 @@ class Dump:
             raise DamagedDumpError(f"the dump holds an entry of kind {number}, which is unknown")
         return expiry, at
 
-    def _skip_unreadable(
-        self, database: int, key: bytes, number: int, start: int, takes: Callable[[int, bytes], bool]
-    ) -> int:
+    def _skip_unreadable(self, database: int, key: bytes, number: int, start: int, is_left_out: LeftOut) -> int:
         shown = f"db{database}: {key.decode(errors='backslashreplace')}"
         if number == types.MODULE_2:
             name = module_name(self.data, start)
-            if takes(database, key):
+            if not is_left_out(key):
                 raise DamagedDumpError(
                     f"{shown} is of the type {name}, which belongs to a module: only Redis' own types are backed up",
                     hint=_UNREADABLE,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from drtool.sources.base import RestoreItem
 from drtool.sources.mongodb.connection import Client
 from drtool.sources.mongodb.definitions import Definition
 from drtool.sources.mongodb.planning import Placed
+from drtool.sources.restoring import RestoreItem
 
 
 def count(client: Client, item: RestoreItem) -> int:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from drtool.errors import SourceError
-from drtool.sources.base import RestorePlan
 from drtool.sources.mongodb.names import INTERNAL_DATABASES, is_of_accounts, is_of_restores, split
+from drtool.sources.restoring import RestorePlan
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ import bson
 from pymongo.errors import PyMongoError
 
 from drtool.errors import OplogTruncatedError, SourceError
-from drtool.sources.base import Rehearsed, Replayed, RestorePlan, Stop, StreamInfo, There
 from drtool.sources.mongodb.connection import Client, Deployment, Document
 from drtool.sources.mongodb.definitions import Definition, Kind
 from drtool.sources.mongodb.keys import bound
@@ -26,6 +25,8 @@ from drtool.sources.mongodb.oplog.replaying.parking import All, Finding, Known, 
 from drtool.sources.mongodb.oplog.replaying.state import State, Tracked
 from drtool.sources.mongodb.oplog.replaying.window import Step, Steps, Window
 from drtool.sources.mongodb.oplog.replaying.writing import Writer
+from drtool.sources.reading import StreamInfo
+from drtool.sources.restoring import Rehearsed, Replayed, RestorePlan, Stop, There
 
 _ON_RECORDS = frozenset("iud")
 #: No-ops, and what is written about indexes only.

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 import bson
 from bson.raw_bson import RawBSONDocument
 
-from drtool.sources.base import Proof, RestoreItem, RestorePlan, StreamInfo
 from drtool.sources.mongodb.connection import RAW, Document
 from drtool.sources.mongodb.definitions import Definition, Kind, decoded
 from drtool.sources.mongodb.names import BUCKETS, is_of_restores, split
 from drtool.sources.mongodb.oplog.entries import Operation
+from drtool.sources.reading import Proof, StreamInfo
+from drtool.sources.restoring import RestoreItem, RestorePlan
 
 _OF_RECORDS = (Kind.COLLECTION, Kind.CLUSTERED, Kind.TIMESERIES, Kind.CAPPED, Kind.SYSTEM_JS)
 

@@ -9,12 +9,12 @@ from typing import Any
 from bson.timestamp import Timestamp
 
 from drtool.errors import OplogTruncatedError, SourceError, UsageError
-from drtool.sources.base import Stop
 from drtool.sources.mongodb.loading import split_documents
 from drtool.sources.mongodb.oplog.entries import Entry, Operation
 from drtool.sources.mongodb.oplog.reading import shown
 from drtool.sources.mongodb.oplog.replaying.scanning import scan
 from drtool.sources.mongodb.oplog.transactions import Transactions
+from drtool.sources.restoring import Stop
 
 
 @dataclass(frozen=True, slots=True)

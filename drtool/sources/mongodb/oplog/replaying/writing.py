@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 from drtool.errors import TargetNotEmptyError
-from drtool.sources.base import RestorePlan
 from drtool.sources.mongodb.connection import Client, Deployment, Document
 from drtool.sources.mongodb.creating import create, drop_made, leave_marker, note_made, remove
 from drtool.sources.mongodb.definitions import Kind
@@ -19,6 +18,7 @@ from drtool.sources.mongodb.oplog.replaying.capped import since_read
 from drtool.sources.mongodb.oplog.replaying.exact import may_be_altered, put_right
 from drtool.sources.mongodb.oplog.replaying.state import Tracked
 from drtool.sources.mongodb.planning import Placed
+from drtool.sources.restoring import RestorePlan
 
 _BATCH_OPERATIONS = 1000 * LANES
 #: A command takes 16 MB, and one operation alone always fits.

@@ -1,0 +1,1 @@
+"""What goes with a run that nobody watches: record, hooks, pings, alerts, metrics, status."""

@@ -1,0 +1,1 @@
+"""What goes with a run: record, lock, hooks, pings, and what follows its end."""

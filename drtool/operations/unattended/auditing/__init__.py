@@ -1,0 +1,1 @@
+"""The audit log: entries, their copies in the repository, checks."""

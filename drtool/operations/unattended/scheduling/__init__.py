@@ -1,0 +1,1 @@
+"""Starting what is due, and seeing it to its end."""

@@ -1,0 +1,1 @@
+"""How things stand: the survey of the repository, status and metrics."""

@@ -1,0 +1,28 @@
+"""How much room there is on the file systems that drtool writes to."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+
+from drtool.config.root import Config
+from drtool.operations.unattended.standing.survey import Space
+
+
+def spaces(config: Config) -> tuple[Space, ...]:
+    """The room there is where drtool writes; of a repository where it is a directory."""
+    settings = config.repository
+    places = {"state": settings.state_dir, "cache": settings.cache_dir}
+    if "://" not in settings.url:
+        places = {"repository": Path(settings.url), **places}
+    return tuple(found for place, path in places.items() if (found := _space(place, path)) is not None)
+
+
+def _space(place: str, path: Path) -> Space | None:
+    """Of the directory, or what is to hold it; None where nobody may look."""
+    for directory in (path, *path.parents):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            usage = shutil.disk_usage(directory)
+            return Space(place, str(path), usage.free, usage.total)
+    return None

@@ -1,0 +1,1 @@
+"""What calls drtool on a host or in a cluster."""
