@@ -71,11 +71,11 @@ class _Rest:
     __slots__ = ("last", "pieces", "records", "size")
 
     def __init__(self) -> None:
-        self.pieces: list[bytes] = []
+        self.pieces: list[bytes | memoryview] = []
         self.size = self.records = 0
         self.last = b""
 
-    def add(self, piece: bytes, records: int, last: bytes) -> None:
+    def add(self, piece: bytes | memoryview, records: int, last: bytes) -> None:
         """The next records."""
         self.pieces.append(piece)
         self.size += len(piece)
@@ -84,7 +84,7 @@ class _Rest:
 
     def take(self, beyond: int = 0) -> Chunk:
         """All of it as a chunk."""
-        data = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+        data = b"".join(self.pieces)
         chunk = Chunk(data, self.records, key_of(data), key_of(self.last), beyond)
         self.pieces, self.size, self.records = [], 0, 0
         return chunk
@@ -93,6 +93,7 @@ class _Rest:
 def _cut_buffer(data: bytes, rule: CutRule, rest: _Rest) -> Iterator[Chunk]:
     """The chunks that end in `data`, which holds whole records; what follows the last cut goes to `rest`."""
     position, end, start, records, at = 0, len(data), 0, 0, 0
+    view = memoryview(data)  # what goes into a chunk is copied once, with it
     fixed, length_at, seed, threshold = _FIXED.get, _LENGTH, rule.seed, rule.threshold
     minimum, maximum = MIN_BYTES - rest.size, MAX_BYTES - rest.size
     while position < end:
@@ -112,17 +113,17 @@ def _cut_buffer(data: bytes, rule: CutRule, rest: _Rest) -> Iterator[Chunk]:
             if xxh3_64_intdigest(key, seed) < threshold:
                 break
             if position >= end:
-                rest.add(data[start:position], records, data[at:position])
+                rest.add(view[start:position], records, data[at:position])
                 return
             at = position
             position += length_at(data, at)[0]
             records += 1
-        rest.add(data[start:position], records, data[at:position])
+        rest.add(view[start:position], records, data[at:position])
         yield rest.take()
         start, records = position, 0
         minimum, maximum = start + MIN_BYTES, start + MAX_BYTES
     if start < end:
-        rest.add(data[start:end], records, data[at:end])
+        rest.add(view[start:end], records, data[at:end])
 
 
 def _go_on(rest: _Rest, beyond: Iterable[Batch], rule: CutRule) -> Iterator[Chunk]:
