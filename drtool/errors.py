@@ -203,7 +203,7 @@ class RepositoryError(DrtoolError):
 class RepositoryMissingError(RepositoryError):
     """There is no repository at the address."""
 
-    default_hint = "Make one with: drtool init"
+    default_hint = "Mistyped, moved or not mounted? Only where there never was one: drtool init makes it."
 
 
 class RepositoryExistsError(RepositoryError):

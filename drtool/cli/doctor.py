@@ -9,6 +9,7 @@ import click
 
 from drtool.cli.choices import expanded
 from drtool.cli.command import Context, drtool_command
+from drtool.cli.units import counted
 from drtool.errors import ExaminationFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -56,10 +57,10 @@ def command(
 ) -> None:
     """Find out whether a backup and a restore would work from here.
 
-    Looks at the configuration, keys, store, clock, repository, sources and tools, at what the accounts may do, and at
-    whether the repository could be destroyed with the credentials at hand, which it tries on a canary. With
-    --storage it tries every guarantee that drtool rests on, on objects of its own, and says what is lost where the
-    store lacks one.
+    Looks at the configuration, host, keys, store, clock, repository, sources and tools, at what the accounts may do,
+    and at whether the repository could be destroyed with the credentials at hand, which it tries on a canary; then at
+    whether schedules are installed and run, and whether whoever is to be told can be reached. With --storage it tries
+    every guarantee that drtool rests on, on objects of its own, and says what is lost where the store lacks one.
     """
     from drtool.operations.doctor.examining import examine
     from drtool.operations.doctor.findings import Verdict
@@ -87,7 +88,7 @@ def command(
             output.text(f"    {finding.hint}")
     output.result(checks={verdict.value: count for verdict, count in counts.items()})
     if counts[Verdict.FAILED]:
-        raise ExaminationFailedError(f"{counts[Verdict.FAILED]} checks failed; they are listed above")
+        raise ExaminationFailedError(f"{counted(counts[Verdict.FAILED], 'check')} failed, listed above")
 
 
 def _print_policy(config: Config, output: Output, role: str, principals: tuple[str, ...]) -> None:

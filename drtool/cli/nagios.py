@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from drtool.cli.status_words import reason, shares_left
+from drtool.cli.status_words import reason, reason_of_job, shares_left
 from drtool.cli.units import counted, duration
 from drtool.monitoring.conditions import Severity
 from drtool.operations.unattended.standing.courses import TOO_MANY, Course, State
@@ -51,12 +51,13 @@ def check(status: Status) -> Check:
 
 def _findings(status: Status) -> Iterator[Finding]:
     for job in status.jobs:
-        yield from _of_job(job, status.at)
+        yield from _of_job(job, status)
     for schedule in status.schedules:
         state = schedule.course.state
-        if state in (State.FAILED, State.LATE) or schedule.course.missed:
+        if state in (State.FAILED, State.LATE) or schedule.course.late_since is not None:
             yield _WARNING, f"{schedule.name} ({schedule.task}) {reason(state, schedule.course, status.at)}"
     yield from _of_pauses(status)
+    yield from _of_newest(status)
     for alert in status.alerts:
         if alert.condition.severity > Severity.INFO:
             is_critical = alert.condition.severity is Severity.CRITICAL
@@ -64,12 +65,24 @@ def _findings(status: Status) -> Iterator[Finding]:
     yield from _of_surroundings(status)
 
 
-def _of_job(job: JobStatus, at: datetime) -> Iterator[Finding]:
+def _of_job(job: JobStatus, status: Status) -> Iterator[Finding]:
     if job.state is State.OK:
         return
     course = job.course
     is_bad = course.behind >= TOO_MANY or course.missed >= TOO_MANY or job.too_old_since is not None
-    yield _CRITICAL if is_bad else _WARNING, f"{job.job} {reason(job.state, course, at, job.too_old_since)}"
+    yield _CRITICAL if is_bad else _WARNING, f"{job.job} {reason_of_job(job, status)}"
+
+
+def _of_newest(status: Status) -> Iterator[Finding]:
+    """What the repository says of snapshots that are in time, unless an alert says it."""
+    told = {alert.condition.key for alert in status.alerts}
+    for job in status.jobs:
+        if job.survey is None:
+            continue
+        if job.survey.verification_failed and f"disproved/{job.job}" not in told:
+            yield _CRITICAL, f"the newest snapshot of {job.job} failed its verification"
+        if job.survey.suspect and f"suspect/{job.job}" not in told:
+            yield _CRITICAL, f"the newest snapshot of {job.job} is suspect"
 
 
 def _of_pauses(status: Status) -> Iterator[Finding]:

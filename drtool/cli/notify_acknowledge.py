@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 
 import click
@@ -24,11 +23,12 @@ def command(context: Context, key: str, who: str | None) -> None:
     Nobody further is turned to either, and those who were told of it hear who sees to it. It is told again when it
     gets worse, and its end is. KEY is that of drtool notify list.
     """
+    from drtool.local.accounts import user_name
     from drtool.operations.unattended.alerting.alerts import acknowledge
     from drtool.operations.unattended.alerting.telling import tell
 
     config = context.config()
-    name = who or os.environ.get("SUDO_USER") or getpass.getuser()
+    name = who or os.environ.get("SUDO_USER") or user_name()
     alert = acknowledge(config, key, name)
     tell(config, context.reporter())
     context.output.result(alert=key, who=name)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from drtool.cli.command import Context, drtool_command
-from drtool.errors import NotificationError, UsageError
+from drtool.config.root import Config
+from drtool.errors import NotificationError, StateError, UsageError
 
 
 @drtool_command(
@@ -23,7 +24,8 @@ def command(context: Context, names: tuple[str, ...]) -> None:
     from drtool.operations.unattended.alerting.telling import targets_of
     from drtool.operations.unattended.alerting.trying import send_test
 
-    targets = targets_of(context.config())
+    config = context.config()
+    targets = targets_of(config)
     if not targets:
         raise UsageError("no notification target is configured", hint="Name some under notify: in the configuration.")
     if unknown := [name for name in names if name not in targets]:
@@ -41,6 +43,7 @@ def command(context: Context, names: tuple[str, ...]) -> None:
             hint="" if error is None else error.hint,
         )
         if error is None:
+            _note(context, config, attempt.target)
             context.output.ok(f"{attempt.target}: delivered{f'; {attempt.remark}' if attempt.remark else ''}")
         else:
             failed.append(attempt.target)
@@ -50,3 +53,13 @@ def command(context: Context, names: tuple[str, ...]) -> None:
         raise NotificationError(
             f"{len(failed)} of {len(chosen)} notification targets did not take the test: {', '.join(sorted(failed))}"
         )
+
+
+def _note(context: Context, config: Config, target: str) -> None:
+    """The alert that nothing can be delivered there ends with it."""
+    from drtool.operations.unattended.alerting.alerts import reached
+
+    try:
+        reached(config, target)
+    except StateError as error:
+        context.reporter().warn(error.message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from drtool.cli.context import Context
-from drtool.cli.status_words import reason
+from drtool.cli.status_words import reason_of_job, reason_of_schedule
 from drtool.operations.unattended.standing.courses import Course, State
 from drtool.operations.unattended.standing.status import JobStatus, Status
 from drtool.scheduling.ledger import RunRecord
@@ -15,9 +15,9 @@ def show_fields(context: Context, status: Status) -> None:
     """All of them; they go to programs only."""
     output = context.output
     for job in status.jobs:
-        output.line("job", job=job.job, **_job_fields(job, status.at))
+        output.line("job", job=job.job, **_job_fields(job, status))
     for one in status.schedules:
-        why = reason(one.course.state, one.course, status.at)
+        why = reason_of_schedule(one.course, status.at)
         fields = _course_fields(one.course, one.course.state, one.course.late_since, status.at)
         output.line("schedule", schedule=one.name, task=one.task, **fields, why=why)
     for alert in status.alerts:
@@ -53,11 +53,11 @@ def show_fields(context: Context, status: Status) -> None:
     )
 
 
-def _job_fields(job: JobStatus, at: datetime) -> dict[str, object]:
+def _job_fields(job: JobStatus, status: Status) -> dict[str, object]:
     survey = job.survey
     return {
-        **_course_fields(job.course, job.state, job.late_since, at),
-        "why": reason(job.state, job.course, at, job.too_old_since),
+        **_course_fields(job.course, job.state, job.late_since, status.at),
+        "why": reason_of_job(job, status),
         "rpo": job.rpo,
         "level": survey.level if survey else None,
         "verified_at": survey.verified_at if survey else None,

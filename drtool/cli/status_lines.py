@@ -6,7 +6,7 @@ from datetime import datetime
 
 from drtool.cli.context import Context
 from drtool.cli.status_fields import show_fields
-from drtool.cli.status_words import ago, reason, shares_left
+from drtool.cli.status_words import ago, reason_of_job, reason_of_schedule, shares_left
 from drtool.cli.units import counted, duration, size
 from drtool.operations.unattended.standing.courses import Course, State
 from drtool.operations.unattended.standing.status import JobStatus, ScheduleStatus, Status
@@ -22,25 +22,28 @@ def show_status(context: Context, status: Status) -> None:
     show_fields(context, status)
     output, at = context.output, status.at
     right = ("OVERDUE", "SNAPSHOTS", "SIZE", "7 DAYS", "PITR LAG")
-    output.table(_JOBS, [_job_row(job, at) for job in status.jobs], right=right)
+    output.table(_JOBS, [_job_row(job, status) for job in status.jobs], right=right)
     for job in status.jobs:
-        _show_reason(context, job.job, reason(job.state, job.course, at, job.too_old_since), job.course, at)
+        _show_reason(context, job.job, reason_of_job(job, status), job.course, at)
     if status.schedules:
         output.text()
         output.table(_SCHEDULES, [_schedule_row(one, at) for one in status.schedules], right=("OVERDUE",))
         for one in status.schedules:
-            _show_reason(context, one.name, reason(one.course.state, one.course, at), one.course, at)
+            _show_reason(context, one.name, reason_of_schedule(one.course, at), one.course, at)
     output.text()
     _show_alerts(context, status)
     _show_surroundings(context, status)
 
 
-def _job_row(job: JobStatus, at: datetime) -> tuple[str, ...]:
-    survey = job.survey
+def _job_row(job: JobStatus, status: Status) -> tuple[str, ...]:
+    survey, at = job.survey, status.at
+    state, times = _state(job.state), _times(job.course, job.late_since, at)
+    if status.is_blind:
+        state, times = "?", ("?", *times[1:])
     return (
         job.job,
-        _state(job.state),
-        *_times(job.course, job.late_since, at),
+        state,
+        *times,
         _verified(survey, at),
         f"{survey.snapshots:,}" if survey else "",
         size(survey.bytes) if survey else "",
@@ -50,7 +53,8 @@ def _job_row(job: JobStatus, at: datetime) -> tuple[str, ...]:
 
 
 def _schedule_row(one: ScheduleStatus, at: datetime) -> tuple[str, ...]:
-    return (one.name, one.task, _state(one.course.state), *_times(one.course, one.course.late_since, at))
+    state = one.course.state.value if one.course.is_to_begin else _state(one.course.state)
+    return (one.name, one.task, state, *_times(one.course, one.course.late_since, at))
 
 
 def _times(course: Course, late_since: datetime | None, at: datetime) -> tuple[str, str, str]:
@@ -136,7 +140,11 @@ def _free(survey: Survey) -> str:
 
 def _scheduler(status: Status) -> str:
     if not status.runs_known:
-        return "runs, schedules and alerts are not known here: drtool has run nothing on this host"
+        why = "the local state cannot be used" if status.problems else "drtool has run nothing on this host"
+        return f"runs, schedules and alerts are not known here: {why}"
     if status.ticked is None:
-        return "drtool schedule run was never called on this host: have it called with drtool schedule install"
+        return (
+            "nothing has called drtool schedule run on this host yet: drtool schedule install sees to that, and"
+            " drtool doctor says whether it is at work"
+        )
     return f"drtool schedule run was last called {ago(status.ticked, status.at)}"

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from drtool.cli.units import duration
 from drtool.operations.unattended.standing.courses import TOO_MANY, Course, State
+from drtool.operations.unattended.standing.status import JobStatus, Status
 from drtool.operations.unattended.standing.survey import Space
 from drtool.scheduling.ledger import RunState
 
@@ -31,7 +32,8 @@ def reason(state: State, course: Course, at: datetime, too_old_since: datetime |
     run = course.last_run
     if state is State.FAILED and run is not None:
         why = f": {run.message}" if run.message else ""
-        return f"{_ENDED.get(run.state, 'failed')} {ago(run.ended or run.started, at)}{why}{_in_a_row(course)}"
+        ended = "failed" if run.has_no_snapshot and run.state is RunState.PARTIAL else _ENDED.get(run.state, "failed")
+        return f"{ended} {ago(run.ended or run.started, at)}{why}{_in_a_row(course)}"
     if course.missed and state is not State.OK:
         waiting = f" since {ago(course.late_since, at)}" if course.late_since else ""
         return f"did not run{waiting}: {course.missed} missed"
@@ -42,6 +44,18 @@ def reason(state: State, course: Course, at: datetime, too_old_since: datetime |
     if state is State.LATE and course.late_since is not None:
         return f"is late by {_since(course.late_since, at)}{_in_a_row(course)}"
     return ""
+
+
+def reason_of_job(job: JobStatus, status: Status) -> str:
+    """The same of a job."""
+    if status.is_blind:
+        return "is not known: neither the repository nor this host's record of runs tells of it"
+    return reason(job.state, job.course, status.at, job.too_old_since)
+
+
+def reason_of_schedule(course: Course, at: datetime) -> str:
+    """The same of a schedule beside the jobs' own: before its first turn nothing is amiss with it."""
+    return "" if course.is_to_begin else reason(course.state, course, at)
 
 
 def shares_left(spaces: Iterable[Space]) -> Iterator[tuple[Space, float]]:

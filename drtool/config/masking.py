@@ -22,6 +22,8 @@ MASK = "***"
 _SHORTEST = 3
 #: Shorter ones count where they stand alone only: a password may well be ``test``.
 _ANYWHERE = 8
+#: So do shorter ones that are words, such as ``postgres``, which is a part of others.
+_WORD = re.compile("[a-z]{,11}")
 #: Longer ones have no other form than their own: nobody prints a key file as base64.
 _LONGEST = 1000
 #: The shortest part of a web address's path that is taken for a secret: the token of a chat's webhook.
@@ -100,7 +102,8 @@ def without_passwords(text: str) -> str:
 
 def _regular(form: str) -> str:
     pattern = re.escape(form)
-    return pattern if len(form) >= _ANYWHERE else rf"(?<!\w){pattern}(?!\w)"
+    stands_alone = len(form) < _ANYWHERE or _WORD.fullmatch(form)
+    return rf"(?<!\w){pattern}(?!\w)" if stands_alone else pattern
 
 
 def _forms(part: str) -> Iterator[str]:

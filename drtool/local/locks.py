@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from drtool.errors import LockedError
@@ -20,6 +20,7 @@ def held(path: Path, doing: str, hint: str) -> Iterator[None]:
     """Hold the lock that is this file; ``LockedError`` (`doing`, then by whom) while another process does."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with path.open("a+") as file:
+        leave_to_owner(file.fileno(), path.parent)
         if not _taken(file.fileno()):
             file.seek(0)
             holder = file.read().strip() or "unknown"
@@ -40,6 +41,16 @@ def is_held(path: Path) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def leave_to_owner(descriptor: int, directory: Path) -> None:
+    """What root makes in a directory of somebody else's becomes theirs, who could not open it afterwards."""
+    if os.geteuid() != 0:
+        return
+    owner, found = directory.stat(), os.fstat(descriptor)
+    if found.st_uid != owner.st_uid:
+        with suppress(PermissionError):  # a root of little power
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def _taken(descriptor: int) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import pwd
 import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from drtool.local.accounts import user_name
 
 #: What the kernel says of a process that nobody logged in for.
 _NOBODY = 2**32 - 1
@@ -19,11 +20,11 @@ def actor(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """The user, and by whom it was become: ``sudo``'s user, and the one who logged in as the kernel remembers it, which
     no later change of user alters. ``by`` says what started it: a terminal, a schedule, systemd, or else a process."""
     uid = os.geteuid()
-    found: dict[str, Any] = {"user": _name(uid), "uid": uid, "by": _by(environment)}
+    found: dict[str, Any] = {"user": user_name(uid), "uid": uid, "by": _by(environment)}
     if sudo := environment.get("SUDO_USER"):
         found["sudo_user"] = sudo
     if (login := _login_uid()) is not None:
-        found["login"] = _name(login)
+        found["login"] = user_name(login)
     return found
 
 
@@ -59,13 +60,6 @@ def _by(environment: Mapping[str, str]) -> str:
         except (OSError, ValueError, AttributeError):  # no terminal, or closed, or none at all
             continue
     return "systemd" if "INVOCATION_ID" in environment else "process"
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def _login_uid() -> int | None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -76,19 +76,35 @@ class AuditLog:
 
         After a cut it counts on from the end that is remembered, so that the cut stays visible.
         """
-        with self._database.transaction() as connection, self._used(), _opened(self.path) as descriptor:
-            size = os.fstat(descriptor).st_size
-            before, torn = _caught_up(descriptor, _place(connection), size)
-            line = make_line(before.end, {"at": self._clock().isoformat(), **fields, **torn})
-            data = line.text.encode() + b"\n"
-            if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                data = b"\n" + data
-            _write(descriptor, data, size)
-            log = before.log or line.hash
-            connection.execute(
-                "INSERT OR REPLACE INTO ends VALUES (1, ?, ?, ?, ?)", (line.number, line.hash, size + len(data), log)
-            )
+        with self._used(), _opened(self.path) as descriptor:
+            written: _Place | None = None
+            try:
+                with self._database.transaction() as connection:
+                    size = os.fstat(descriptor).st_size
+                    before, torn = _caught_up(descriptor, _place(connection), size)
+                    line = make_line(before.end, {"at": self._clock().isoformat(), **fields, **torn})
+                    data = line.text.encode() + b"\n"
+                    if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                        data = b"\n" + data
+                    _write(descriptor, data, size)
+                    end, log = End(line.number, line.hash), before.log or line.hash
+                    written = _Place(end, size + len(data), log)
+                    connection.execute(
+                        "INSERT OR REPLACE INTO ends VALUES (1, ?, ?, ?, ?)", (*astuple(end), written.size, log)
+                    )
+            except BaseException:
+                if written is not None:
+                    self._take_back(descriptor, size, written)
+                raise
         return line
+
+    def _take_back(self, descriptor: int, size: int, written: _Place) -> None:
+        """Cut off the line behind `size` that could not be remembered (a full disk): of several of them, what is caught
+        up with is only the first, and the others would look like lines that were put in."""
+        with contextlib.suppress(StateError), self._database.transaction() as connection:
+            is_last = os.fstat(descriptor).st_size == written.size
+            if is_last and _place(connection) != written:
+                os.ftruncate(descriptor, size)
 
     def lines(self) -> Iterator[Line]:
         """All entries, oldest first; what is none is passed over."""

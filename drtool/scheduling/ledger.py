@@ -30,6 +30,8 @@ _STEPS = (
     );
     CREATE INDEX runs_by_entry ON runs (entry, started);
     CREATE INDEX runs_by_task ON runs (task, job, started);
+    CREATE INDEX runs_by_state ON runs (state, started);
+    CREATE INDEX runs_by_start ON runs (started);
     CREATE TABLE pauses (
         entry TEXT PRIMARY KEY, since REAL NOT NULL, until REAL, who TEXT NOT NULL, reason TEXT NOT NULL
     );
@@ -79,6 +81,12 @@ class RunRecord:
     def seconds(self) -> float | None:
         """How long it took; None while it runs."""
         return None if self.ended is None else max(0.0, (self.ended - self.started).total_seconds())
+
+    @property
+    def has_no_snapshot(self) -> bool:
+        """Is it a job's backup that took none? What ``partial`` says of one may be this, or that a hook failed
+        afterwards."""
+        return self.task == "backup" and bool(self.job) and not self.figures.get("snapshot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,14 +268,19 @@ class Ledger:
         job: str | None = None,
         entry: str | None = None,
         state: RunState | None = None,
+        but: RunState | None = None,
         since: datetime | None = None,
         limit: int = 1000,
     ) -> list[RunRecord]:
-        """The runs of which all that is given holds, newest first."""
+        """The runs of which all that is given holds, newest first; of any state `but` this one."""
         given = {"task": task, "job": job, "entry": entry, "state": state}
         wanted = {name: value for name, value in given.items() if value is not None}
-        conditions = [f"{name} = ?" for name in wanted] + (["started >= ?"] if since is not None else [])
-        values: list[object] = [*wanted.values(), *([_stamp(since)] if since is not None else [])]
+        conditions = [f"{name} = ?" for name in wanted]
+        values: list[object] = [*wanted.values()]
+        for condition, value in (("state != ?", but), ("started >= ?", _stamp(since))):
+            if value is not None:
+                conditions.append(condition)
+                values.append(value)
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         with self._database.reading() as connection:
             rows = connection.execute(

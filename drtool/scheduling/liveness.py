@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from drtool.errors import StateError
+from drtool.local.locks import leave_to_owner
 
 
 class Liveness:
@@ -27,6 +28,7 @@ class Liveness:
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(self._path(run), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            leave_to_owner(descriptor, self._directory)
             fcntl.flock(descriptor, fcntl.LOCK_SH)
         except OSError as error:
             raise StateError(f"cannot write below {self._directory}: {error.strerror or error}") from error
@@ -45,7 +47,7 @@ class Liveness:
             self.let_go(run, is_over=False)
 
     def lives(self, run: str) -> bool:
-        """Does anybody answer for it, this process or another?"""
+        """Does anybody answer for it, this process or another? ``StateError`` where that cannot be seen."""
         if run in self._held:
             return True
         try:
@@ -55,6 +57,11 @@ class Liveness:
             return False
         except BlockingIOError:
             return True
+        except OSError as error:
+            raise StateError(
+                f"cannot see whether a run is still alive: {self._path(run)}: {error.strerror or error}",
+                hint="Did another user run drtool here? Give the file to the user that schedules run as (chown).",
+            ) from error
         return False
 
     def _path(self, run: str) -> Path:

@@ -16,6 +16,7 @@ from drtool.operations.unattended.standing.courses import Course
 from drtool.operations.unattended.standing.status import JobStatus, ScheduleStatus, Status
 from drtool.operations.unattended.standing.survey import Space, Survey, Unanswered
 from drtool.scheduling.ledger import Pause, RunRecord, RunState
+from tests.operations.unattended.test_conditions import JOB
 
 _NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
@@ -70,9 +71,13 @@ _LATE = replace(_FINE, late_since=_NOW - 2 * _HOUR)
         (_status(_job(replace(_LATE, missed=2))), 2, "2 missed"),
         (_status(_job(_FINE, too_old_since=_NOW - _HOUR)), 2, "older than objectives.rpo for 1 h"),
         (_status(_job(Course())), 1, "nightly has never succeeded"),
+        (_status(_job(Course()), runs_known=False, survey=Survey(None)), 1, "nightly is not known: neither"),
         (_status(_job(_PAUSED)), 1, "nightly is paused"),
         (_status(schedules=_prune(_LATE)), 1, "clean (prune) is late by 2 h"),
         (_status(schedules=_prune(Course())), 0, "all snapshots in time"),
+        (_status(schedules=_prune(replace(_FINE, missed=1))), 0, "all snapshots in time"),
+        (_status(_job(_FINE, survey=replace(JOB, suspect=True))), 2, "the newest snapshot of nightly is suspect"),
+        (_status(_job(_FINE, survey=replace(JOB, verification_failed=True))), 2, "nightly failed its verification"),
         (_status(alerts=_alert(Severity.INFO)), 0, "all snapshots in time"),
         (_status(alerts=_alert(Severity.WARNING)), 1, "alert: Mind the gap"),
         (_status(alerts=_alert(Severity.CRITICAL)), 2, "alert: Mind the gap"),
@@ -92,6 +97,12 @@ def test_what_is_wrong_and_how_bad_it_is(status: Status, code: int, said: str) -
     assert said in found.line
     assert found.code == code
     assert found.line.startswith(f"DRTOOL {('OK', 'WARNING', 'CRITICAL')[code]} - ")
+
+
+def test_what_an_alert_says_is_not_said_twice() -> None:
+    disproved = Alert(Condition("disproved/nightly", Severity.CRITICAL, "It failed its verification", "", _NOW), _NOW)
+    found = check(_status(_job(_FINE, survey=replace(JOB, verification_failed=True)), alerts=(disproved,)))
+    assert (found.code, found.text) == (2, "alert: It failed its verification")
 
 
 def test_the_worst_comes_first() -> None:

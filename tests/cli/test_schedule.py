@@ -223,6 +223,13 @@ def test_what_makes_no_sense(host: AttendedHost, arguments: tuple[str, ...]) -> 
     assert not host.runs()
 
 
+def test_a_run_without_a_process_is_not_listed_as_running(host: AttendedHost) -> None:
+    with ledger_of(host.config) as ledger:
+        ledger.release(ledger.begin("one", "backup", job="nightly", entry="nightly"))
+    (listed, _) = host.drtool("schedule", "list").lines
+    assert (listed["last_state"], listed["running"]) == ("running", None)
+
+
 def test_the_list(host: AttendedHost) -> None:
     (line, result) = host.drtool("schedule", "list").lines
     next_run = line.pop("next_run")

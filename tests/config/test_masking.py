@@ -78,6 +78,8 @@ def test_of_an_address_the_password_is_secret_and_the_host_is_not(password: str,
         ("https://h.example.org/x?sig=0123456789abcdef0&api=2", "sig=0123456789abcdef0&api=2", "sig=***&api=2"),
         ("http://127.0.0.1:8000/nightly", "nightly: ok", "nightly: ok"),
         ("test", "a test of the latest test", "a *** of the latest ***"),
+        ("postgres", "postgresql: no postgres, 'postgres'", "postgresql: no ***, '***'"),
+        ("correcthorse", "x:correcthorsey", "x:***y"),
         ("ab", "about", "about"),
         ("  hunter22\n", "hunter22", MASK),
         (

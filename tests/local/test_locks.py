@@ -70,5 +70,13 @@ def test_who_only_looks_keeps_nobody_out(tmp_path: Path) -> None:
             watcher.join()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes what others own")
+def test_what_root_locks_in_a_directory_of_somebody_else_s_is_theirs(tmp_path: Path) -> None:
+    os.chown(tmp_path, 65534, 65534)
+    with held(tmp_path / "one.lock", "it is being done", ""):
+        pass
+    assert (tmp_path / "one.lock").stat().st_uid == 65534
+
+
 def test_what_is_not_there_is_not_held(tmp_path: Path) -> None:
     assert not is_held(tmp_path / "none.lock")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -140,6 +141,24 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pyte
         patch.setattr(os, "write", full)
         with AuditLog(tmp_path) as log, pytest.raises(StateError, match="No space left"):
             log.append({"command": "c2"})
+    assert (tmp_path / FILE).read_bytes() == sound
+    _fill(tmp_path, 1)
+    assert _faults(tmp_path) == []
+
+
+def test_what_cannot_be_remembered_leaves_nothing(tmp_path: Path) -> None:
+    with AuditLog(tmp_path) as log:
+        _fill(tmp_path, 3)
+        sound = (tmp_path / FILE).read_bytes()
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        # There is room in the file's last block, and none for what the database writes.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+        try:
+            for _ in range(3):
+                with pytest.raises(StateError, match=r"audit\.sqlite cannot be used"):
+                    log.append({"command": "c3"})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert (tmp_path / FILE).read_bytes() == sound
     _fill(tmp_path, 1)
     assert _faults(tmp_path) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -170,3 +171,22 @@ def test_a_directory_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StateError, match="cannot be used"):
         Ledger(tmp_path / "file")
+
+
+def test_a_run_that_nobody_here_may_look_at_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as theirs:
+        run = theirs.begin("theirs", "backup", job="nightly", entry="nightly")
+    (tmp_path / "locks" / "theirs.run").unlink()
+    (tmp_path / "locks" / "theirs.run").mkdir()  # may be opened by nobody, root included
+    with Ledger(tmp_path) as ours, pytest.raises(StateError, match="cannot see whether a run is still alive") as caught:
+        ours.is_alive(run)
+    assert "chown" in caught.value.hint
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes what others own")
+def test_what_root_runs_in_somebody_else_s_directory_can_be_looked_at_by_them(tmp_path: Path) -> None:
+    (tmp_path / "locks").mkdir()
+    os.chown(tmp_path / "locks", 65534, 65534)
+    with Ledger(tmp_path) as ledger:
+        ledger.begin("root-s", "backup", job="nightly")
+        assert (tmp_path / "locks" / "root-s.run").stat().st_uid == 65534

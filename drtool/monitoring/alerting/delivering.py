@@ -56,6 +56,9 @@ def _attempt(name: str, target: Target, notices: Sequence[Notice], host: str, at
             taken += part
     except DrtoolError as error:
         return Attempt(name, tuple(taken), remark, error)
+    except (OSError, ValueError) as error:
+        # Whatever a library makes of one target: the others, which took theirs, must not be told again for it.
+        return Attempt(name, tuple(taken), remark, NotificationError(f"cannot be told: {type(error).__name__}"))
     return Attempt(name, tuple(taken), remark)
 
 

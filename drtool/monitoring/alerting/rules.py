@@ -3,7 +3,8 @@
 A target hears of an alert once it is bad enough and open for long enough; again after the cooldown, which doubles with
 each time up to four hours, so that a weekend of a critical alert is some twenty messages; at once when it gets worse;
 of an acknowledgement and of the end once, if it was told of the alert. What is acknowledged is not repeated, and nobody
-further is turned to. What comes and goes is told no more often than what stays.
+further is turned to. What comes and goes is told no more often than what stays; what is back after half an hour
+without it is told at once.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from datetime import datetime, timedelta
 
 from drtool.config.notify import TargetSettings
 from drtool.monitoring.alerting.messages import Kind, Notice, worst_first
-from drtool.monitoring.alerting.store import Alert, Delivered
+from drtool.monitoring.alerting.store import SETTLED, Alert, Delivered
 from drtool.monitoring.conditions import Condition, Severity
 
 #: After what time something is told again; what is not here, never.
@@ -82,7 +83,8 @@ def _begins(route: Route, alert: Alert, told: Delivered | None, now: datetime) -
     if alert.ended is not None or alert.who or not route.takes(alert.condition):
         return False
     if told is not None:
-        return alert.condition.severity > told.severity or _is_over(route, alert, told, now)
+        is_worse = alert.condition.severity > told.severity
+        return is_worse or alert.opened - told.at >= SETTLED or _is_over(route, alert, told, now)
     return now - alert.opened >= route.after
 
 

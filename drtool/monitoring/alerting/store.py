@@ -49,9 +49,13 @@ class Alert:
     who: str = ""
 
 
+#: What is back after having been right for so long is told at once, as what is new: somebody thought it mended.
+SETTLED = timedelta(minutes=30)
+
+
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What a target was told of an alert: last at ``at``, so many ``times``, when it was so bad.
+    """What a target was told of an alert: last at ``at`` (that it is over, too), so many ``times``, when it was so bad.
 
     ``acknowledged``: does it know that somebody sees to it? ``recovered``: or that it is over?
     """
@@ -146,7 +150,10 @@ class AlertStore:
                 if notice.kind is Kind.EVENT:
                     connection.execute("DELETE FROM events WHERE key = ? AND target = ?", (key, target))
                 elif notice.kind is Kind.RECOVERED:
-                    connection.execute("UPDATE delivered SET recovered = 1 WHERE key = ? AND target = ?", (key, target))
+                    connection.execute(
+                        "UPDATE delivered SET recovered = 1, at = ? WHERE key = ? AND target = ?",
+                        (at.timestamp(), key, target),
+                    )
                 elif notice.kind is Kind.ACKNOWLEDGED:
                     connection.execute(
                         "UPDATE delivered SET acknowledged = 1 WHERE key = ? AND target = ?", (key, target)
@@ -154,9 +161,10 @@ class AlertStore:
                 else:
                     connection.execute(
                         "INSERT INTO delivered VALUES (?, ?, ?, 1, ?, 0, 0) ON CONFLICT (key, target) DO UPDATE SET"
-                        " at = excluded.at, times = CASE WHEN excluded.severity > severity THEN 1 ELSE times + 1 END,"
+                        " at = excluded.at, times = CASE"
+                        " WHEN excluded.severity > severity OR recovered AND ? - at >= ? THEN 1 ELSE times + 1 END,"
                         " severity = excluded.severity, acknowledged = 0, recovered = 0",
-                        (key, target, at.timestamp(), severity),
+                        (key, target, at.timestamp(), severity, notice.opened.timestamp(), SETTLED.total_seconds()),
                     )
             connection.execute("INSERT OR REPLACE INTO targets VALUES (?, ?, NULL, 0, '', 0)", (target, at.timestamp()))
 

@@ -43,10 +43,13 @@ class Command:
         with process:
             try:
                 _, errors = process.communicate(json.dumps(payload(message)).encode(), settings.timeout)
-            except subprocess.TimeoutExpired:
+            except subprocess.TimeoutExpired as late:
+                errors = late.stderr or b""
+            if process.poll() is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-                raise NotificationError(f"{settings.command[0]} did not end within {settings.timeout:g} s") from None
+                raise NotificationError(f"{settings.command[0]} did not end within {settings.timeout:g} s")
+        # One that ended has taken it, also where what it left running holds its standard error.
         if process.returncode:
             last = errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
             reason = f": {clipped(one_line(mask(last)), _SAID)}" if last else ""

@@ -121,6 +121,11 @@ def _explained(host: str) -> Iterator[None]:
         raise NotificationError(f"{host} answered {error.smtp_code}") from None
     except ssl.SSLCertVerificationError as error:
         raise NotificationError(f"the certificate of {host} is not to be trusted: {error.verify_message}") from None
+    except UnicodeError:
+        raise NotificationError(
+            f"cannot log in to {host}: user or password holds characters that are not ASCII",
+            hint="Mail servers take them in different encodings: choose a password without them.",
+        ) from None
     except TimeoutError:
         raise NotificationError(f"{host} did not answer within {SECONDS:g} s") from None
     except (OSError, smtplib.SMTPException) as error:

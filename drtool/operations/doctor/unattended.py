@@ -13,6 +13,7 @@ from drtool.operations.doctor.findings import Finding, Verdict, tried
 from drtool.operations.unattended.attending.records import ledger_of
 from drtool.scheduling.entries import entries_of
 from drtool.scheduling.installing.finding import Installation, installed
+from drtool.scheduling.ledger import RunState
 from drtool.scheduling.standings import last_tick, standings
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _INSTALL = "Install it with: drtool schedule install --cron (or --systemd, --kubernetes)"
 #: Whoever calls it hourly does so within this time, a long backup in between or not.
 _SILENT = timedelta(hours=2)
+_WELL = (RunState.OK, RunState.RUNNING, RunState.SKIPPED)
 
 
 def examine_unattended(config: Config, clock: Clock = now) -> Iterator[Finding]:
@@ -101,6 +103,7 @@ def _installation(one: Installation) -> Finding:
 def _running(config: Config, clock: Clock) -> Iterator[Finding]:
     with ledger_of(config, clock) as ledger:
         found = standings(entries_of(config), ledger, clock())
+        dead = {one.running.id for _, one in found if one.running is not None and not ledger.is_alive(one.running)}
     for entry, standing in found:
         check = f"runs of {entry.name}"
         due = standing.next_slot.isoformat(timespec="minutes")
@@ -112,9 +115,12 @@ def _running(config: Config, clock: Clock) -> Iterator[Finding]:
             yield Finding(check, Verdict.FAILED, missed, f"drtool schedule list tells more; next at {due}")
         elif standing.last_run is not None:
             last = standing.last_run
-            verdict = Verdict.OK if last.state in ("ok", "running", "skipped") else Verdict.FAILED
-            about = f"the last one, at {last.started.isoformat(timespec='minutes')}: {last.state}; next at {due}"
-            yield Finding(check, verdict, about, last.message)
+            is_dead = last.id in dead
+            verdict = Verdict.OK if last.state in _WELL and not is_dead else Verdict.FAILED
+            state = "its process is gone without a word" if is_dead else last.state
+            why = f": {last.message}" if verdict is Verdict.FAILED and last.message else ""
+            about = f"the last one, at {last.started.isoformat(timespec='minutes')}: {state}{why}; next at {due}"
+            yield Finding(check, verdict, about, last.hint)
         else:
             yield Finding(check, Verdict.OK, f"none so far; the first at {due}")
 

@@ -51,6 +51,13 @@ def absolute(path: Path) -> Path:
 
 
 def path_of(environment: Mapping[str, str]) -> str:
-    """The search path without what is relative, missing or named twice."""
+    """The search path without what is relative, missing, named twice, or another user's (after ``su``, say)."""
     folders = environment.get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join(dict.fromkeys(one for one in folders if Path(one).is_absolute() and Path(one).is_dir()))
+    return os.pathsep.join(dict.fromkeys(one for one in folders if Path(one).is_absolute() and _is_folder(one)))
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except OSError:  # it may not be looked at
+        return False

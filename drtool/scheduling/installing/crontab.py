@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from drtool.errors import InstallationError, MissingToolError, RefusedError
+from drtool.local.accounts import user_name
 from drtool.scheduling.installing.blocks import with_block, without_block
 from drtool.scheduling.installing.calling import RUN, Call
 from drtool.scheduling.installing.edits import Edit
@@ -47,7 +47,7 @@ class Crontab:
                 hint="Install cron, or use systemd's timers: drtool schedule install --systemd",
             )
         self._program = program
-        self.name = f"crontab of {pwd.getpwuid(os.geteuid()).pw_name}"
+        self.name = f"crontab of {user_name()}"
 
     def read(self) -> str | None:
         """All of it; None where the user has none. ``RefusedError`` where that cannot be told: to write one would then

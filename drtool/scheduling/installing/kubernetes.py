@@ -16,6 +16,7 @@ from drtool.config.document import parse
 from drtool.config.environment import expand
 from drtool.config.loading import parse_config
 from drtool.config.masking import Masker
+from drtool.config.places import cache_home, state_home
 from drtool.config.problems import KeyPath
 from drtool.config.root import Config
 from drtool.config.secrets import Origin
@@ -27,6 +28,8 @@ from drtool.scheduling.installing.writable import stores_of
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 _DIRECTORY = Path("/etc/drtool")
+#: What of a pod can be written to, by cron/kubernetes.yaml.
+_VOLUMES = (Path("/var/lib/drtool/state"), Path("/var/lib/drtool/cache"), Path("/tmp"))  # noqa: S108 - the pod's own
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _MIB = 2**20
 #: Beside what the configuration allows a backup: a sandbox's server, hooks.
@@ -92,7 +95,7 @@ def manifests(
         "MEMORY_LIMIT": f"{_mebibytes(config.limits.memory + _ROOM)}Mi",
         "SECRET_FILES": _projection(cluster.secret, keys),
     }
-    return Manifests(filled("kubernetes.yaml", values), (*variables, *keys), tuple(_warnings(config, elsewhere)))
+    return Manifests(filled("kubernetes.yaml", values), (*variables, *keys), tuple(_warnings(inside, elsewhere)))
 
 
 def _require_no_secrets(config: Config, text: str, environment: Mapping[str, str]) -> None:
@@ -130,6 +133,24 @@ def _warnings(config: Config, elsewhere: tuple[str, ...]) -> Iterator[str]:
     local = [name for name, source in config.sources.items() if source.type == "files" or list(stores_of([source]))]
     if local:
         yield f"a pod has none of this host's files: give it a volume for {', '.join(local)}"
+    if outside := [f"{key} ({path})" for key, path in _written(config) if not any(map(path.is_relative_to, _VOLUMES))]:
+        yield f"a pod cannot write there: {', '.join(outside)}; give it volumes for that, or leave the settings out"
+
+
+def _written(config: Config) -> Iterator[tuple[str, Path]]:
+    """What the configuration itself says to write to: without a word, state and cache lie on volumes."""
+    repository = config.repository
+    if repository.state_dir != state_home():
+        yield "repository.state_dir", repository.state_dir
+    if repository.cache_dir != cache_home():
+        yield "repository.cache_dir", repository.cache_dir
+    for number, copy in enumerate(repository.copies):
+        if "://" not in copy.url:
+            yield f"repository.copies[{number}]", Path(copy.url)
+    if config.metrics is not None:
+        yield "metrics.textfile", config.metrics.textfile
+    if config.log.file is not None:
+        yield "log.file", config.log.file
 
 
 def _examples(variables: tuple[str, ...], keys: tuple[str, ...]) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drtool.errors import InstallationError
+from drtool.local.accounts import user_name
 from drtool.scheduling.installing.edits import Edit
 from drtool.scheduling.installing.units import configuration_of
 
@@ -40,7 +40,7 @@ class Systemd:
     @property
     def lingers(self) -> bool:
         """Do its units run while nobody is logged in?"""
-        return not self.user or (_LINGERING / pwd.getpwuid(os.geteuid()).pw_name).exists()
+        return not self.user or (_LINGERING / user_name()).exists()
 
     def owned(self, config: Path) -> dict[str, str]:
         """The units there for a configuration: names of files and their texts."""

@@ -18,7 +18,7 @@ from drtool.monitoring.alerting.rules import (
     may_try,
     next_try,
 )
-from drtool.monitoring.alerting.store import Alert, Delivered
+from drtool.monitoring.alerting.store import SETTLED, Alert, Delivered
 from drtool.monitoring.conditions import Severity
 from tests.monitoring.notices import AT, condition
 
@@ -117,6 +117,13 @@ def test_what_comes_and_goes_is_told_no_more_often_than_what_stays() -> None:
     assert _kinds(Route("ops"), _alert(), flapping, AT + 4 * MINUTE) == []
     assert _kinds(Route("ops"), _alert(ended=AT + MINUTE), flapping, AT + 4 * MINUTE) == []
     assert _kinds(Route("ops"), _alert(), flapping, AT + 5 * MINUTE) == [Kind.OPEN]
+
+
+def test_what_is_back_after_a_while_is_told_like_something_new() -> None:
+    long_ago = Delivered(AT - SETTLED, 9, Severity.CRITICAL, recovered=True)
+    lately = Delivered(AT - SETTLED + MINUTE, 9, Severity.CRITICAL, recovered=True)
+    assert _kinds(Route("ops"), _alert(), long_ago, AT) == [Kind.OPEN]
+    assert _kinds(Route("ops"), _alert(), lately, AT) == []
 
 
 def test_a_clock_set_back_silences_nothing() -> None:

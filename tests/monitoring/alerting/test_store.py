@@ -125,7 +125,7 @@ def test_what_is_over_is_forgotten_once_everybody_knows(store: AlertStore) -> No
     assert store.alerts() == []
     assert store.delivered("gone") == {}
     assert store.delivered("ops")[one.key].recovered
-    store.forget(["ops", "mail"], AT + HOURS, HOURS)
+    store.forget(["ops", "mail"], AT + MINUTE + HOURS, HOURS)
     assert store.delivered("ops") == {}
 
 

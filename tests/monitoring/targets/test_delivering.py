@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from drtool.config.masking import MASKER
 from drtool.config.notify import TARGETS
 from drtool.errors import ConfigError, NotificationError
 from drtool.monitoring.alerting.messages import Kind
@@ -74,6 +75,7 @@ def test_whoever_asks_for_patience_is_heard(web: tuple[Receiver, Target]) -> Non
 @pytest.mark.parametrize("status", [400, 401, 404, 410, 500])
 def test_a_refusal_names_no_secret(web: tuple[Receiver, Target], status: int) -> None:
     receiver, target = web
+    MASKER.add(KEY)  # which not every kind has in its own settings
     receiver.answers = [Reply(status, json.dumps({"message": f"no {receiver.url()} {KEY}"}).encode())]
     with pytest.raises(NotificationError) as caught:
         target.deliver(message())
@@ -211,6 +213,13 @@ def test_command(tmp_path: Path) -> None:
 def test_a_command_that_fails(script: str, timeout: str, said: str) -> None:
     with pytest.raises(NotificationError, match=said):
         made("command", command=["/bin/sh", "-c", script], timeout=timeout).deliver(message())
+
+
+def test_a_command_that_leaves_something_running_has_taken_it() -> None:
+    script = "cat >/dev/null; sleep 20 & exit {}"
+    made("command", command=["/bin/sh", "-c", script.format(0)], timeout="1s").deliver(message())
+    with pytest.raises(NotificationError, match="exit code 3"):
+        made("command", command=["/bin/sh", "-c", script.format(3)], timeout="1s").deliver(message())
 
 
 def test_a_command_that_is_not_there() -> None:

@@ -107,6 +107,13 @@ def test_a_wrong_password_is_not_quoted(server: tuple[str, Mailbox], by: Issued)
     assert not mailbox.mails
 
 
+def test_a_password_that_cannot_be_sent_is_said(server: tuple[str, Mailbox], by: Issued) -> None:
+    tls, mailbox = server
+    with pytest.raises(NotificationError, match="characters that are not ASCII") as caught:
+        _email(mailbox, by, tls=tls, password="gehüpft").deliver(message())
+    assert "gehüpft" not in caught.value.message + caught.value.hint
+
+
 def test_the_certificate_is_verified(server: tuple[str, Mailbox], by: Issued) -> None:
     tls, mailbox = server
     with pytest.raises(NotificationError, match="is not to be trusted"):

@@ -81,12 +81,18 @@ def test_how_its_runs_stand(host: AttendedHost) -> None:
         assert (missed.verdict, missed.message) == (Verdict.FAILED, "missed 5 of its turns")
     with ledger_of(config, lambda: _NOW - timedelta(hours=1)) as ledger:
         ledger.begin("one", "backup", job="nightly", entry="nightly")
-        ledger.end("one", Outcome(RunState.FAILED, 1, "unreachable", "the server does not answer"))
+        ledger.end("one", Outcome(RunState.FAILED, 1, "unreachable", "the server does not answer", "Is it running?"))
         failed = _found(host)["runs of nightly"]
-        assert (failed.verdict, failed.hint) == (Verdict.FAILED, "the server does not answer")
+        assert (failed.verdict, failed.hint) == (Verdict.FAILED, "Is it running?")
+        assert "failed: the server does not answer; next at" in failed.message
         ledger.begin("two", "backup", job="nightly", entry="nightly")
         ledger.end("two", Outcome(RunState.OK, 0))
         assert _found(host)["runs of nightly"].verdict is Verdict.OK
+        three = ledger.begin("three", "backup", job="nightly", entry="nightly")
+        assert _found(host)["runs of nightly"].verdict is Verdict.OK
+        ledger.release(three)
+        dead = _found(host)["runs of nightly"]
+        assert (dead.verdict, "its process is gone" in dead.message) == (Verdict.FAILED, True)
         ledger.pause("nightly", None, "alice", "")
         assert _found(host)["runs of nightly"].hint == "drtool schedule resume nightly"
 

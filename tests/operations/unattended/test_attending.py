@@ -335,6 +335,14 @@ def test_nothing_secret_is_on_record(host: AttendedHost) -> None:
     assert [one["output"] for one in host.runs()[0].figures["hooks"]] == ["***", "***"]
 
 
+def test_a_password_of_digits_does_not_spoil_what_is_read_again(host: AttendedHost) -> None:
+    MASKER.add("2026")
+    instant = "2026-08-03T00:00:00+00:00"
+    with attended(host.config, "backup", Silent(), job="nightly", environment={}) as ours:
+        ours.figures |= {"instant": instant, "snapshot": "20260803T000000Z-aaaa", "note": "2026"}
+    assert host.runs()[0].figures == {"instant": instant, "snapshot": "20260803T000000Z-aaaa", "note": "***"}
+
+
 def test_the_files_are_this_user_s(host: AttendedHost) -> None:
     run(host)
     config = host.config

@@ -101,6 +101,18 @@ def test_a_command_that_is_killed_has_no_end(host: Host) -> None:
     assert host.findings(code=0) == set()
 
 
+def test_a_command_does_not_fail_for_what_cannot_be_uploaded(host: Host) -> None:
+    lock = host.audit_file.with_name("audit-upload.lock")
+    lock.unlink(missing_ok=True)
+    lock.mkdir()
+    ended = host.drtool("backup")
+    assert ended.code == 0
+    assert "the repository has not got the newest entries of the audit log" in ended.err
+    lock.rmdir()
+    host.ok("backup")
+    assert host.commands("--repository") == host.commands()
+
+
 def test_the_repository_has_what_the_host_has(host: Host) -> None:
     assert host.commands("--repository") == host.commands()
     ended = host.drtool("audit", "verify")

@@ -15,6 +15,7 @@ from drtool.operations.unattended.alerting.conditions import Assessment, assess
 from drtool.operations.unattended.alerting.of_host import how_low
 from drtool.operations.unattended.standing.survey import JobSurvey, LogGap, LogSurvey, Space, Survey, Unanswered
 from drtool.scheduling.ledger import Outcome, RunState
+from drtool.scheduling.standings import tick
 from tests.operations.unattended.alarming import FAILED, OK, START, Host
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -53,7 +54,7 @@ def _survey(host: Host, *, logs: dict[str, LogSurvey] | None = None, **job: Any)
 
 
 def _assess(host: Host, survey: Survey | None = None) -> Assessment:
-    survey = survey or Survey(host.at, "repo", spaces=ROOM)
+    survey = survey or Survey(START - HOUR, "repo", spaces=ROOM)
     with host.ledger() as ledger:
         return assess(host.config, ledger, survey, host.clock)
 
@@ -76,7 +77,7 @@ def test_nothing_is_wrong_with_a_new_host(host: Host) -> None:
         (FAILED, Severity.CRITICAL),
         (LATE, Severity.CRITICAL),
         (LOST, Severity.CRITICAL),
-        (PARTIAL, Severity.WARNING),
+        (PARTIAL, Severity.CRITICAL),
     ],
 )
 def test_a_backup_that_failed(host: Host, outcome: Outcome, severity: Severity) -> None:
@@ -104,6 +105,20 @@ def test_failures_in_a_row_are_one(host: Host) -> None:
     assert condition.facts["Last good snapshot"].startswith("20260802T000000Z-good (2026-08-03 00:00 UTC")
 
 
+def test_a_backup_after_which_a_hook_failed(host: Host) -> None:
+    host.run(PARTIAL, snapshot="20260802T000000Z-good")
+    condition = _found(host)["failed/backup/nightly"]
+    assert condition.severity is Severity.WARNING
+    assert "was not done in full" in condition.title
+
+
+def test_any_number_of_skipped_runs_is_no_recovery(host: Host) -> None:
+    host.run(FAILED)
+    for _ in range(60):
+        host.run(SKIPPED)
+    assert "failed/backup/nightly" in _found(host)
+
+
 @pytest.mark.parametrize("outcome", [SKIPPED, STOPPED])
 def test_what_says_nothing_opens_nothing(host: Host, outcome: Outcome) -> None:
     host.run(outcome)
@@ -118,7 +133,7 @@ def test_a_run_without_a_process_has_failed(host: Host) -> None:
 
 
 def test_other_tasks_are_less_bad_but_a_disproof(host: Host) -> None:
-    host.more = {"schedules": {"tidy": {"task": "prune", "schedule": "@daily"}}}
+    host.more = {"schedules": {"tidy": {"task": "prune", "schedule": "@daily", "timezone": "UTC"}}}
     host.run(FAILED, task="prune", job="", entry="tidy")
     host.run(FAILED, task="verify")
     assert _severities(host) == {
@@ -142,6 +157,18 @@ def test_missed_runs(host: Host) -> None:
     assert found["missed/nightly"].since == START + 2 * HOUR
     host.run(OK)
     assert _found(host) == {}
+
+
+def test_a_scheduler_that_is_called_every_hour_has_missed_nothing_before_it_comes(host: Host) -> None:
+    with host.ledger() as ledger:
+        tick(ledger, START + HOUR + 30 * MINUTE)
+    for minutes, missed in ((30, set()), (64, set()), (66, {"missed/nightly"})):
+        host.at = START + 2 * HOUR + minutes * MINUTE
+        assert set(_found(host)) == missed, minutes
+    host.at = START + 2 * HOUR + 6 * MINUTE
+    with host.ledger() as ledger:
+        tick(ledger, START + 2 * HOUR)
+    assert set(_found(host)) == {"missed/nightly"}, "it came, and did not start it"
 
 
 def test_missed_prunes_are_no_reason_to_wake_anybody(host: Host) -> None:
@@ -208,9 +235,29 @@ def test_the_objective(host: Host) -> None:
     assert found.facts["Verified"] == "readable since 2026-08-02 03:00 UTC"
     # What this host did itself counts while the repository does not answer.
     missing = Unanswered(host.at, host.at, "transient-storage", "no answer", "")
-    assert set(_found(host, replace(_survey(host), unanswered=missing))) == {"rpo/nightly"}
+    survey = replace(_survey(host), unanswered=missing)
+    assert set(_found(host, survey)) == {"rpo/nightly"}
     host.run(OK)
-    assert _found(host, replace(_survey(host), unanswered=missing)) == {}
+    assert _found(host, survey) == {}
+    # What the repository was seen without since does not.
+    assert set(_found(host, _survey(host))) == {"rpo/nightly"}
+
+
+def test_a_snapshot_that_is_gone_although_the_run_said_ok(host: Host) -> None:
+    survey = Survey(host.at, "repo", spaces=ROOM)
+    host.run(OK, snapshot="20260803T000000Z-gone")
+    assert _found(host, survey) == {}, "asked before it was taken"
+    after = replace(survey, taken_at=host.at)
+    assert _severities(host, after) == {"gone/nightly": Severity.CRITICAL}
+    assert _found(host, after)["gone/nightly"].facts["Last good snapshot"] == "none"
+    assert _found(host, replace(_survey(host), taken_at=host.at)) == {}
+
+
+def test_a_snapshot_from_a_time_that_is_still_to_come(host: Host) -> None:
+    assert _found(host, _survey(host, instant=START + 9 * MINUTE)) == {}
+    ahead = _survey(host, created=START + 365 * DAY, instant=START + 365 * DAY)
+    assert _severities(host, ahead) == {"clock/nightly": Severity.WARNING}
+    assert _assess(host, replace(ahead, unanswered=Unanswered(START, START, "", "", ""))).is_unknown("clock/nightly")
 
 
 def test_a_fortnight_without_verification(host: Host) -> None:
@@ -227,6 +274,33 @@ def test_a_fortnight_without_verification(host: Host) -> None:
     assert _found(host, _survey(host, verified={"readable": host.at})) == {}  # there have been no backups for so long
 
 
+@pytest.mark.parametrize("part", [{"sample": "10%"}, {"shares": 7}])
+def test_a_part_that_is_verified_each_night(host: Host, part: dict[str, Any]) -> None:
+    """It raises no level, and is what the configuration asks for."""
+    task = {"task": "verify", "schedule": "0 6 * * *", "level": "intact", **part}
+    host.run(OK)
+    host.more = {"schedules": {"check": task}}
+    host.at += 15 * DAY
+    survey = _survey(host, verified={})
+    assert set(_found(host, survey)) >= {"unverified/nightly"}
+    host.run(OK, task="verify", job="", entry="check")
+    assert "unverified/nightly" not in _found(host, survey)
+    host.at += 15 * DAY
+    assert "unverified/nightly" in _found(host, survey)
+
+
+def test_a_part_that_is_verified_after_each_backup(host: Host) -> None:
+    host.jobs = {"nightly": {"verify": {"level": "intact", "sample": "10%"}}}
+    host.run(OK)
+    host.at += 15 * DAY
+    survey = _survey(host, verified={})
+    assert set(_found(host, survey)) == {"unverified/nightly"}
+    host.run(OK, task="verify", entry="")
+    assert _found(host, survey) == {}
+    host.jobs = {"nightly": {"verify": {"level": "intact"}}}
+    assert set(_found(host, survey)) == {"unverified/nightly"}, "all of it was asked for"
+
+
 @pytest.mark.parametrize(
     ("changes", "key"),
     [({"suspect": True}, "suspect/nightly"), ({"verification_failed": True}, "disproved/nightly")],
@@ -237,8 +311,10 @@ def test_a_newest_snapshot_that_is_no_good(host: Host, changes: dict[str, Any], 
 
 def test_something_wrong_in_the_repository(host: Host) -> None:
     survey = replace(_survey(host), problems=("snapshot x was signed by nobody we know",))
-    assert _severities(host, survey) == {"repository/0": Severity.CRITICAL}
-    assert _found(host, survey)["repository/0"].facts == {"Head of nightly": "ab" * 32}
+    assert _severities(host, survey) == {"repository/139a103e": Severity.CRITICAL}
+    assert _found(host, survey)["repository/139a103e"].facts == {"Head of nightly": "ab" * 32}
+    # Whoever sees to the one has not seen the other, which is listed before it.
+    assert set(_found(host, replace(survey, problems=("another", *survey.problems)))) > {"repository/139a103e"}
 
 
 @pytest.mark.parametrize(
@@ -267,6 +343,7 @@ def test_a_repository_that_does_not_answer(host: Host) -> None:
 
     found = _assess(host, unanswered(START))
     assert found.conditions == ()  # once is no reason
+    assert _found(host, unanswered(START + MINUTE)) == {}  # and neither is whoever asks again at once
     assert found.is_unknown("suspect/nightly")
     assert not found.is_unknown("failed/backup/nightly")
     host.at += HOUR

@@ -120,3 +120,16 @@ def test_slots_since_a_moment_are_all_that_have_come(before: int, after: int) ->
         expected.append(slot)
         slot = schedule.next_after(slot)
     assert slots_since(schedule, moment, now) == expected[-100:]
+
+
+@pytest.mark.parametrize(
+    ("runs", "now", "is_to_begin"),
+    [
+        ([], _NIGHT - 9 * _DAY + _HOUR, True),
+        ([], _NIGHT, False),  # it was missed
+        ([_run(_NIGHT, RunState.SKIPPED)], _NIGHT + _HOUR, False),
+        ([_run(_NIGHT)], _NIGHT + _HOUR, False),
+    ],
+)
+def test_what_waits_for_its_first_turn(runs: list[RunRecord], now: datetime, is_to_begin: bool) -> None:
+    assert _course(runs, now).is_to_begin is is_to_begin

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from drtool.errors import SkippedError, StateError, StorageError, UsageError
+from drtool.errors import ConfigError, SkippedError, StateError, StorageError, UsageError
+from drtool.operations.unattended.scheduling import scheduler
 from drtool.operations.unattended.scheduling.children import Call
 from drtool.scheduling.ledger import RunState
 from tests.operations.unattended.attended_host import AttendedHost
@@ -230,20 +231,52 @@ def test_a_hook_that_skips_is_the_slot_s_attempt(stage: Callable[..., Stage]) ->
     assert [run.state for run in host.runs()] == [RunState.SKIPPED]
 
 
-def test_once_the_configuration_has_changed_nothing_more_is_started_by_the_old_one(
-    stage: Callable[..., Stage],
-) -> None:
-    rotate = {"task": "retention apply", "jobs": ["nightly"], "schedule": "*/5 * * * *"}
-    host = stage({"schedule": "*/5 * * * *"}, schedules={"rotate": rotate})
+def test_a_configuration_that_changes_meanwhile_is_read_again(stage: Callable[..., Stage]) -> None:
+    every = {"task": "retention apply", "jobs": ["other"], "timezone": "UTC"}
+    other = {"other": {"sources": ["code"]}}
+    host = stage(jobs=other, schedules={"old": {**every, "schedule": "*/5 * * * *"}})
 
-    def change(_call: Call) -> Happening:
-        host.config.path.write_text(host.config.path.read_text() + "\n# changed\n")
-        return Happening(lasts=timedelta(minutes=8))
+    def change(call: Call) -> Happening:
+        if call.run.task == "backup":
+            nightly = {"schedule": "0 2 * * *", "timezone": "UTC"}
+            new = {**every, "schedule": "*/10 * * * *"}
+            AttendedHost(host.config.path.parent).write(nightly, jobs=dict(other), schedules={"new": new})
+        return Happening(lasts=timedelta(minutes=22 if call.run.task == "backup" else 1))
 
     host.happens = change
     host.come("21 02:00")
-    assert host.calls() == ["21 02:00 backup nightly"]
+    apply = "retention apply other"
+    assert sorted(host.calls()) == [
+        "21 02:00 backup nightly",
+        f"21 02:00 {apply}",
+        f"21 02:10 {apply}",
+        f"21 02:20 {apply}",
+    ]
+    assert [run.entry for run in host.runs() if run.task != "backup"] == ["old", "new", "new"]
+
+
+def test_while_it_is_broken_nothing_more_is_started(stage: Callable[..., Stage]) -> None:
+    host = stage({"schedule": "*/5 * * * *"})
+
+    def break_(_call: Call) -> Happening:
+        host.config.path.write_text(host.config.path.read_text() + "\nbad: [")
+        return Happening(lasts=timedelta(minutes=8))
+
+    host.happens = break_
+    host.come("21 02:00")
     assert [run.slot for run in host.runs()] == [at("21 02:00")], "none is skipped, either"
+    assert [type(problem) for problem in host.problems] == [ConfigError]
+
+
+def test_what_its_end_left_to_tell_is_told_before_the_call_ends(
+    stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = stage()
+    told: list[datetime] = []
+    monkeypatch.setattr(scheduler, "watch", lambda *_: told.append(host.clock()))
+    host.happens = lambda _call: Happening(lasts=timedelta(seconds=20))
+    host.come("21 02:00")
+    assert told == [at("21 02:00"), at("21 02:00") + timedelta(seconds=20)]
 
 
 def test_what_cannot_be_put_on_record_is_not_started_and_made_up_for_later(stage: Callable[..., Stage]) -> None:

@@ -80,12 +80,13 @@ def test_after_a_backup(planned: Site, client: Client, database: str) -> None:
     assert job["last_run"]["state"] == "ok"
     assert datetime.fromisoformat(job["next_run"]) > datetime.fromisoformat(job["last_success"])
     clean = _lines(ended, "schedule")[0]
-    assert (clean["schedule"], clean["task"], clean["state"]) == ("clean", "prune", "never")
+    assert (clean["schedule"], clean["task"], clean["state"], clean["why"]) == ("clean", "prune", "never", "")
     assert {line["place"] for line in _lines(ended, "space")} == {"repository", "state", "cache"}
     assert ended.result["repository"]["reachable"] is True
     told = planned.told("status").out
     assert "intact" in told
     assert "no alert is open" in told
+    assert "has never succeeded" not in told, "its first Sunday is still to come"
 
 
 def test_what_failed_is_told_with_its_reason_and_what_did_not_happen_too(
@@ -133,6 +134,13 @@ def test_while_nothing_answers_the_last_look_is_shown_with_its_age(
     assert repository["unanswered"]["kind"] == "repository-missing"
     assert "could not be asked" in planned.told("status").out
     assert "the repository cannot be asked" in planned.told("status", "--nagios").out
+
+
+def test_nothing_known_is_not_taken_for_never(planned: Site) -> None:
+    planned.store.rename(planned.store.parent / "away")
+    told = planned.told("status").out
+    assert "nightly is not known: neither the repository nor this host's record" in told
+    assert "never" not in told.lower()
 
 
 def test_another_host_knows_the_snapshots_but_not_the_runs(planned: Site, client: Client, database: str) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from drtool.local.locks import held
+from drtool.monitoring.alerting.messages import Message
 from drtool.monitoring.alerting.store import FILE, open_alerts
 from drtool.monitoring.conditions import Condition, Severity
-from drtool.operations.unattended.alerting.alerts import acknowledge, alerts_directory
+from drtool.monitoring.targets.command import Command
+from drtool.operations.unattended.alerting.alerts import acknowledge, alerts_directory, reached
 from drtool.operations.unattended.alerting.telling import announce, tell
 from tests.monitoring.targets import providers
 from tests.monitoring.targets.providers import Reply
@@ -76,6 +78,21 @@ def test_an_hour_of_failure(host: Host, ops: Receiver) -> None:
     host.minutes(60, 5)
     # After 5 minutes, and 5, 15 and 35 minutes later.
     assert _told(ops) == [(FAILURE, "open")] + 3 * [(FAILURE, "still open")]
+
+
+def test_a_failure_an_hour_after_the_last_one_was_mended(host: Host, ops: Receiver) -> None:
+    def kinds() -> list[str]:
+        return [kind for key, kind in _told(ops) if key == FAILURE]
+
+    host.run(FAILED)
+    host.minutes(300, 5)
+    host.run()
+    host.minutes(60, 5)
+    before = kinds()
+    assert before[-1] == "recovered"
+    host.run(FAILED)
+    host.minutes(15, 5)
+    assert kinds()[len(before) :] == ["open", "still open"], "nothing of the long cooldown before"
 
 
 def test_deliveries_are_tried_again_until_they_succeed(host: Host, ops: Receiver) -> None:
@@ -224,6 +241,47 @@ def test_what_is_critical_is_told_without_state(host: Host, ops: Receiver, tmp_p
     (directory / FILE).rmdir()
     host.minutes(3)
     assert _told(ops)[4:] == [(FAILURE, "open"), ("state", "recovered")]
+
+
+def test_what_nobody_took_without_state_is_told_by_the_next_call(host: Host, ops: Receiver) -> None:
+    directory = alerts_directory(host.config)
+    directory.mkdir(parents=True)
+    (directory / FILE).mkdir()
+    ops.answers = [Reply(500)]
+    host.minutes(3)
+    assert len(ops.requests) == 2
+    assert ("state", "open") in _told(ops)
+
+
+def test_a_target_that_took_a_test_is_not_told_to_fail(host: Host, ops: Receiver) -> None:
+    with receiving(providers.alertmanager) as other:
+        host.notify = [*host.notify, {"type": "webhook", "name": "other", "url": other.url()}]
+        other.answers = [Reply(500)] * 9
+        host.run(FAILED)
+        host.minutes(30, 5)
+        host.run()  # so that nothing waits for it, and nothing is tried
+        host.minutes(20, 10)
+        assert ("notifications/other", "open") in _told(ops)
+        assert ("notifications/other", "recovered") not in _told(ops)
+        reached(host.config, "other", host.clock)
+        host.tell()
+        assert _told(ops)[-1] == ("notifications/other", "recovered")
+
+
+def test_what_a_library_makes_of_one_target_does_not_tell_the_others_twice(
+    host: Host, ops: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.notify = [*host.notify, {"type": "command", "command": ["true"]}]
+
+    def broken(_self: Command, _message: Message) -> str:
+        raise UnicodeEncodeError("ascii", "ü", 0, 1, "a bug")
+
+    monkeypatch.setattr(Command, "deliver", broken)
+    host.run(FAILED)
+    host.tell()
+    host.minutes(2)
+    assert _told(ops) == [(FAILURE, "open")]
+    assert host.reporter.warnings[0] == "notification target command: cannot be told: UnicodeEncodeError"
 
 
 def test_a_state_directory_that_is_none(

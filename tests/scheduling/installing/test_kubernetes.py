@@ -64,7 +64,7 @@ def test_what_the_configuration_needs_comes_from_the_secret(config: Config) -> N
     assert given["AWS_SECRET_ACCESS_KEY"]["valueFrom"]["secretKeyRef"]["optional"] is True
     [projected] = [volume["projected"] for volume in pod["volumes"] if "projected" in volume]
     assert projected["sources"][1]["secret"]["items"] == [{"key": "agent.key", "path": "agent.key"}]
-    assert made.warnings == ("not in the manifests: the files of repository.identity",)
+    assert made.warnings[0] == "not in the manifests: the files of repository.identity"
     assert "s3cret-word" not in made.text
     assert "k3y-of-the-bucket" not in made.text
 
@@ -104,6 +104,16 @@ def test_files_of_this_host_are_not_in_a_pod(config: Config) -> None:
     _change(config, "  cache: {", "  code: {type: files, paths: [/srv]}\n  cache: {")
     warnings = manifests(load_config(config.path), rhythm(300), Cluster()).warnings
     assert "a pod has none of this host's files: give it a volume for code" in warnings
+
+
+def test_what_a_pod_cannot_write_to_is_told(config: Config) -> None:
+    warned = "a pod cannot write there: repository.state_dir (/etc/drtool/state), log.file (/var/log/drtool.log); "
+    config.path.write_text(config.path.read_text(encoding="utf-8") + "log: {file: /var/log/drtool.log}\n", "utf-8")
+    made = manifests(load_config(config.path), rhythm(300), Cluster())
+    assert made.warnings[1].startswith(warned)
+    _change(config, "  state_dir: state\n", "  state_dir: /var/lib/drtool/state/prod\n")
+    _change(config, "/var/log/drtool.log", "/tmp/drtool.log")
+    assert len(manifests(load_config(config.path), rhythm(300), Cluster()).warnings) == 1
 
 
 @pytest.mark.parametrize("setting", ["name", "namespace", "secret"])

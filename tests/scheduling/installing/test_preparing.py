@@ -53,6 +53,7 @@ def test_a_file_that_is_there_stays_as_it_is(config: Config, tmp_path: Path) -> 
 def test_the_call_is_absolute_and_has_this_shells_path(config: Config, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:relative::/nowhere/at/all:{tmp_path / 'bin'}:/usr/bin"}
+    environment["PATH"] += f":/{'x' * 300}"  # stands for one that may not be looked at, which root always may
     call = prepare(config, tmp_path / "env", environment).call
     assert call.program.is_absolute()
     assert os.access(call.program, os.X_OK)

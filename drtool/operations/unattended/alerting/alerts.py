@@ -6,6 +6,7 @@ from pathlib import Path
 
 from drtool.config.root import Config
 from drtool.errors import UsageError
+from drtool.local.clock import Clock, now
 from drtool.monitoring.alerting.store import FILE, Alert, AlertStore, TargetState, open_alerts
 from drtool.scheduling.ledger import unattended_directory
 
@@ -23,6 +24,15 @@ def standing_of_notifications(config: Config) -> tuple[list[Alert], dict[str, Ta
         return [], dict.fromkeys(names, TargetState())
     with AlertStore(directory) as store:
         return open_alerts(directory), {name: store.target(name) for name in names}
+
+
+def reached(config: Config, target: str, clock: Clock = now) -> None:
+    """A target took something: what failed before counts no more, and what waits for it is tried again."""
+    directory = alerts_directory(config)
+    if (directory / FILE).exists():
+        with AlertStore(directory) as store:
+            if store.target(target).failures:
+                store.told(target, [], clock())
 
 
 def acknowledge(config: Config, key: str, who: str) -> Alert:

@@ -17,12 +17,13 @@ _WHAT = {"state": "drtool's state", "repository": "the repository"}
 
 def conditions_of_host(view: View) -> Iterator[Condition]:
     """Those of the state and of a repository in a directory; one where both lie on the same file system."""
-    seen: set[tuple[int, int]] = set()
+    seen: set[int | str] = set()
     found = view.survey.spaces if view.survey is not None else spaces(view.config)
     for space in found:
-        if space.place not in _WHAT or (space.free, space.total) in seen:
+        which = space.path if space.device is None else space.device
+        if space.place not in _WHAT or which in seen:
             continue
-        seen.add((space.free, space.total))
+        seen.add(which)
         severity = how_low(space)
         if severity is not None:
             yield _low(view, space, severity)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from drtool.config.jobs import Job
+from drtool.config.schedules import ScheduledTask
 from drtool.monitoring.alerting.wording import duration, moment
 from drtool.monitoring.conditions import Condition, Severity
 from drtool.operations.unattended.alerting.view import View
@@ -14,12 +16,14 @@ from drtool.repository.evidence import Level
 from drtool.scheduling.ledger import RunState
 
 #: Of these nobody can tell while the repository does not answer.
-UNKNOWN_WITHOUT = ("unverified/", "disproved/", "suspect/", "pitr-", "repository/")
+UNKNOWN_WITHOUT = ("unverified/", "disproved/", "suspect/", "gone/", "clock/", "pitr-", "repository/")
 _UNVERIFIED = timedelta(days=14)
-_UNREACHABLE_LONG = timedelta(days=1)
+_UNREACHABLE, _UNREACHABLE_LONG = timedelta(minutes=5), timedelta(days=1)
 #: How far behind an archived log may be, in intervals of its schedule, and at least.
 _LAG, _LEAST_LAG = 3, timedelta(minutes=15)
 _BAD_LAG = 4
+#: By how much two hosts' clocks may differ.
+_AHEAD = timedelta(minutes=10)
 
 
 def conditions_of_repository(view: View) -> Iterator[Condition]:
@@ -30,9 +34,10 @@ def conditions_of_repository(view: View) -> Iterator[Condition]:
     yield from _unanswered(view)
     if view.survey is None or view.survey.unanswered is not None:
         return
-    for number, problem in enumerate(view.survey.problems):
+    for problem in dict.fromkeys(view.survey.problems):
         yield Condition(
-            f"repository/{number}",
+            # Each is an alert of its own, whatever else comes or goes: who sees to one has not seen the next.
+            f"repository/{hashlib.sha256(problem.encode('utf-8', 'replace')).hexdigest()[:8]}",
             Severity.CRITICAL,
             f"Something in the repository is not as it must be: {problem}",
             "drtool verify and drtool repair find out more. Do not prune before you know.",
@@ -41,7 +46,10 @@ def conditions_of_repository(view: View) -> Iterator[Condition]:
         )
     for name, job in view.config.jobs.items():
         seen = view.job(name)
-        if seen is not None:
+        if seen is None:
+            yield from _gone(view, name)
+        else:
+            yield from _to_come(view, name, seen)
             yield from _doubtful(view, name, seen)
             yield from _unverified(view, name, job, seen)
     for source, log in view.survey.logs.items():
@@ -85,9 +93,9 @@ def _empty(view: View, name: str) -> Iterator[Condition]:
 
 
 def _unanswered(view: View) -> Iterator[Condition]:
-    """After the second time."""
+    """Not after a moment only: it may have been asked twice within it."""
     missing = None if view.survey is None else view.survey.unanswered
-    if missing is None or missing.at <= missing.since:
+    if missing is None or abs(missing.at - missing.since) < _UNREACHABLE:
         return
     is_long = view.now - missing.since >= _UNREACHABLE_LONG
     yield Condition(
@@ -97,6 +105,38 @@ def _unanswered(view: View) -> Iterator[Condition]:
         f"{missing.hint} Nothing is known of backups since then but what runs on this host.".strip(),
         missing.since,
         facts={"Error": missing.kind, "Last tried": moment(missing.at), **view.heads()},
+    )
+
+
+def _gone(view: View, name: str) -> Iterator[Condition]:
+    last = view.last_backup(name)
+    if last is None or not last.figures.get("snapshot") or not view.was_seen_since(last):
+        return
+    yield Condition(
+        f"gone/{name}",
+        Severity.CRITICAL,
+        f"No snapshot of {name} is left in the repository, though this host took one at {moment(last.started)}",
+        f"Who removed them? Is it the right repository? Take one now: drtool backup {name}",
+        last.ended or last.started,
+        name,
+        last.id,
+        view.facts(name),
+    )
+
+
+def _to_come(view: View, name: str, seen: JobSurvey) -> Iterator[Condition]:
+    """Its age cannot be told: nothing would be late for as long as that lies ahead."""
+    if max(seen.instant, seen.created) <= view.now + _AHEAD:
+        return
+    yield Condition(
+        f"clock/{name}",
+        Severity.WARNING,
+        f"The newest snapshot of {name} is from {moment(max(seen.instant, seen.created))}, which is still to come",
+        "The clock of this host is wrong, or that of the host which took it was. Set up NTP there, and take another"
+        " snapshot: until then nobody can tell how old the newest one is.",
+        view.now,
+        name,
+        facts=view.facts(name),
     )
 
 
@@ -127,7 +167,7 @@ def _unverified(view: View, name: str, job: Job, seen: JobSurvey) -> Iterator[Co
     wanted = _wanted_level(view, name, job)
     if wanted is None:
         return
-    shown = [at for level, at in seen.verified.items() if _level(level) >= wanted]
+    shown = [at for level, at in seen.verified.items() if _level(level) >= wanted] + _parts_verified(view, name, job)
     since = max(shown, default=_first_known(view, name))
     if since is None or view.now - since < _UNVERIFIED:
         return
@@ -147,11 +187,31 @@ def _unverified(view: View, name: str, job: Job, seen: JobSurvey) -> Iterator[Co
 def _wanted_level(view: View, name: str, job: Job) -> Level | None:
     """The lowest level that the configuration has the job's snapshots verified to; None for none at all."""
     wanted = [] if job.verify is None else [_level(job.verify.level)]
-    for settings in view.config.schedules.values():
+    wanted += [_level(settings.level) for _, settings in _verifications(view, name) if settings.level is not None]
+    return min(wanted, default=None)
+
+
+def _verifications(view: View, name: str) -> list[tuple[str, ScheduledTask]]:
+    """The schedules that verify snapshots of a job."""
+    found = []
+    for entry, settings in view.config.schedules.items():
         about = {snapshot.partition("@")[0] for snapshot in settings.snapshots}
         if settings.task == "verify" and settings.level is not None and (not about or name in about):
-            wanted.append(_level(settings.level))
-    return min(wanted, default=None)
+            found.append((entry, settings))
+    return found
+
+
+def _parts_verified(view: View, name: str, job: Job) -> list[datetime]:
+    """When what the configuration has looked at in part was last found good: a part raises no snapshot's level, and
+    yet it is what was asked for."""
+    verify, ledger = "verify", view.ledger
+    runs = []
+    if job.verify is not None and job.verify.sample is not None:
+        runs += ledger.runs(task=verify, job=name, state=RunState.OK, limit=1)
+    for entry, settings in _verifications(view, name):
+        if settings.sample is not None or settings.shares is not None:
+            runs += ledger.runs(task=verify, entry=entry, state=RunState.OK, limit=1)
+    return [run.started for run in runs]
 
 
 def _level(label: str) -> Level:

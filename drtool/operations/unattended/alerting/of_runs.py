@@ -10,7 +10,7 @@ from drtool.errors import ExitCode, InterruptedRunError
 from drtool.monitoring.alerting.wording import duration, moment
 from drtool.monitoring.conditions import Condition, Severity
 from drtool.operations.unattended.alerting.view import View
-from drtool.scheduling.due import GRACE, Standing
+from drtool.scheduling.due import GRACE, ON_TIME, Standing
 from drtool.scheduling.entries import Entry
 from drtool.scheduling.ledger import RunRecord, RunState
 
@@ -42,19 +42,23 @@ def _histories(view: View) -> Iterator[tuple[str, str, Sequence[RunRecord]]]:
     """Of each job's tasks and each schedule's: the runs that say something, newest first."""
     for job in view.config.jobs:
         for task in TASKS:
-            yield task, job, _telling(view, view.ledger.runs(task=task, job=job, limit=_LOOKED_AT))
+            yield task, job, _telling(view, _runs(view, task, job=job))
     for name, settings in view.config.schedules.items():
-        runs = view.ledger.runs(task=settings.task, entry=name, limit=_LOOKED_AT)
+        runs = _runs(view, settings.task, entry=name)
         yield settings.task, name, _telling(view, [run for run in runs if not run.job])
 
 
+def _runs(view: View, task: str, job: str | None = None, entry: str | None = None) -> list[RunRecord]:
+    """The newest that were not skipped: any number of those may lie between a failure and now."""
+    return view.ledger.runs(task=task, job=job, entry=entry, but=RunState.SKIPPED, limit=_LOOKED_AT)
+
+
 def _telling(view: View, runs: Sequence[RunRecord]) -> list[RunRecord]:
-    """Those that ended, or whose process is gone. What a person called off or a hook put off says nothing."""
+    """Those that ended, or whose process is gone. What a person called off says nothing."""
     return [
         run
         for run in runs
-        if run.state is not RunState.SKIPPED
-        and not (run.state is RunState.STOPPED and run.slot is None and run.kind == _CALLED_OFF)
+        if not (run.state is RunState.STOPPED and run.slot is None and run.kind == _CALLED_OFF)
         and not (run.state is RunState.RUNNING and view.ledger.is_alive(run))
     ]
 
@@ -71,7 +75,7 @@ def _failed(view: View, task: str, name: str, runs: Sequence[RunRecord]) -> Cond
         row.append(run)
     again = f" {len(row)} times in a row" if len(row) > 1 else ""
     what = {
-        RunState.PARTIAL: f"was not done in full{again}",
+        RunState.PARTIAL: f"failed{again}" if last.has_no_snapshot else f"was not done in full{again}",
         RunState.STOPPED: f"was stopped{again}",
         RunState.LOST: f"was cut short{again}",
         RunState.RUNNING: f"was cut short{again}",
@@ -95,18 +99,23 @@ def _failed(view: View, task: str, name: str, runs: Sequence[RunRecord]) -> Cond
 
 def _how_bad(run: RunRecord) -> Severity:
     is_disproof = run.task == "verify" and run.exit_code == ExitCode.VERIFICATION_FAILED
-    is_vital = run.task == "backup" and run.state is not RunState.PARTIAL
+    is_vital = run.task == "backup" and (run.state is not RunState.PARTIAL or run.has_no_snapshot)
     return Severity.CRITICAL if is_vital or is_disproof else Severity.WARNING
 
 
 def _of_entry(view: View, entry: Entry, standing: Standing, *, is_failing: bool) -> Iterator[Condition]:
     if standing.paused is not None:
         yield from _paused(view, entry, standing)
-    elif standing.missed:
+    elif standing.missed and not _may_still_come(view, standing.missed[0]):
         yield _missed(view, entry, standing, standing.missed[0])
     elif not is_failing:
         yield from _without_success(view, entry, standing)
     yield from _too_long(view, entry, standing)
+
+
+def _may_still_come(view: View, slot: datetime) -> bool:
+    """Has nobody looked at what is due since that slot, who may do so once an hour only?"""
+    return view.ticked is not None and view.ticked < slot and view.now - slot <= ON_TIME
 
 
 def _missed(view: View, entry: Entry, standing: Standing, first: datetime) -> Condition:

@@ -183,7 +183,7 @@ def _without_state(
     told = Told()
     for attempt in tell_without_state(config, targets_of(config), directory, problem, clock(), also):
         _note(told, attempt, reporter)
-    reporter.warn(f"alerts cannot be kept: {problem.message} ({problem.hint})")
+    reporter.warn(f"alerts cannot be kept: {problem.message}" + (f" ({problem.hint})" if problem.hint else ""))
     return told
 
 

@@ -12,7 +12,7 @@ from drtool.operations.unattended.standing.survey import JobSurvey, Survey
 from drtool.scheduling.due import Standing
 from drtool.scheduling.entries import Entry, entries_of
 from drtool.scheduling.ledger import Ledger, RunRecord, RunState
-from drtool.scheduling.standings import known_since, standings
+from drtool.scheduling.standings import known_since, last_tick, standings
 
 _MOST_HEADS = 10
 
@@ -20,7 +20,7 @@ _MOST_HEADS = 10
 @dataclass(frozen=True, slots=True)
 class View:
     """A moment. ``survey`` is what the repository last said, None where it never did; ``since`` is when this host first
-    saw each schedule."""
+    saw each schedule, ``ticked`` when ``schedule run`` was last called, None where it never was."""
 
     config: Config
     ledger: Ledger
@@ -28,26 +28,34 @@ class View:
     now: datetime
     entries: tuple[tuple[Entry, Standing], ...]
     since: Mapping[str, datetime]
+    ticked: datetime | None
 
     @classmethod
     def of(cls, config: Config, ledger: Ledger, survey: Survey | None, now: datetime) -> View:
         """Look."""
         entries = entries_of(config)
-        return cls(config, ledger, survey, now, tuple(standings(entries, ledger, now)), known_since(ledger, entries))
+        found, since = tuple(standings(entries, ledger, now)), known_since(ledger, entries)
+        return cls(config, ledger, survey, now, found, since, last_tick(ledger))
 
     def job(self, name: str) -> JobSurvey | None:
         """What the repository last said of a job; None where it has no snapshot of it, or was never asked."""
         return None if self.survey is None else self.survey.jobs.get(name)
 
     def newest(self, job: str) -> datetime | None:
-        """The instant of a job's newest snapshot that this host knows of."""
+        """The instant of a job's newest snapshot that this host knows of: what the repository was seen to hold, and
+        what was taken since."""
         seen = self.job(job)
         known = [] if seen is None else [seen.instant]
         last = self.last_backup(job)
-        if last is not None:
+        if last is not None and not self.was_seen_since(last):
             instant = last.figures.get("instant")
             known.append(datetime.fromisoformat(instant).astimezone(UTC) if instant else last.started)
         return max(known, default=None)
+
+    def was_seen_since(self, run: RunRecord) -> bool:
+        """Has the repository said since the end of a run what it holds?"""
+        asked = None if self.survey is None else self.survey.taken_at
+        return asked is not None and run.ended is not None and run.ended <= asked
 
     def last_backup(self, job: str) -> RunRecord | None:
         """The last run on this host that took a snapshot of a job."""
@@ -69,9 +77,9 @@ class View:
             return told | {"Last good snapshot": "none"}
         age = f"{moment(newest)}, {duration(self.now - newest)} old"
         last = self.last_backup(job)
-        if seen is None or (last is not None and seen.instant < newest):
-            assert last is not None
+        if last is not None and (seen is None or seen.instant < newest):
             return told | {"Last good snapshot": f"{last.figures.get('snapshot', '')} ({age})".strip()}
+        assert seen is not None  # or nothing would be the newest
         verified = f" since {moment(seen.verified_at)}" if seen.verified_at is not None else ""
         return told | {
             "Last good snapshot": f"{seen.newest} ({age}){', suspect' if seen.suspect else ''}",

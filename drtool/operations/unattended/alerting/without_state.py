@@ -44,10 +44,13 @@ def tell_without_state(
         route.target: [Notice(Kind.OPEN, one, at) for one in conditions if route.takes(one)]
         for route in map(Route.of, config.notify)
     }
-    yield from deliver(targets, notices, socket.gethostname(), at)
-    for place in places:
-        if _marked(place, at):
-            return
+    was_told = False
+    for attempt in deliver(targets, notices, socket.gethostname(), at):
+        was_told = was_told or bool(attempt.taken)
+        yield attempt
+    # What nobody took is tried again by the next call.
+    if was_told:
+        next((place for place in places if _marked(place, at)), None)
 
 
 def unusable(problem: StateError, at: datetime) -> Condition:

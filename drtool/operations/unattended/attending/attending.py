@@ -23,6 +23,7 @@ from drtool.local.clock import Clock, now
 from drtool.monitoring.logs.log import of_run
 from drtool.operations.reporting import Reporter
 from drtool.operations.unattended.attending.around import Around
+from drtool.operations.unattended.attending.limits import in_time
 from drtool.operations.unattended.attending.records import Records, fresh, ledger_of
 from drtool.operations.unattended.attending.spreading import spread
 from drtool.operations.unattended.attending.turn import Turn
@@ -70,9 +71,10 @@ def attended(
         try:
             if locked is not None:
                 raise locked
-            around.before()
-            yield run
-            around.after()
+            with in_time(around.longest if turn.run else None):
+                around.before()
+                yield run
+                around.after()
         except BaseException as error:
             outcome = _in_time(outcome_of(error), around.longest, record, clock)
             end.come(outcome, in_haste=outcome.state is RunState.STOPPED)

@@ -18,6 +18,7 @@ from drtool.operations.reporting import Reporter
 from drtool.scheduling.ledger import Ledger, Outcome, RunRecord, RunState, unattended_directory
 
 T = TypeVar("T")
+_OWN = ("snapshot", "instant")
 
 
 def ledger_of(config: Config, clock: Clock = now) -> Ledger:
@@ -76,12 +77,12 @@ class Records:
     def end(self, run: RunRecord, outcome: Outcome, figures: Mapping[str, Any]) -> bool:
         """It ended; False where it is on record that it had ended before."""
         clean = replace(outcome, message=mask(outcome.message), hint=mask(outcome.hint))
-        ended = self._with(lambda ledger: ledger.end(run.id, clean, MASKER.masked(figures)))
+        ended = self._with(lambda ledger: ledger.end(run.id, clean, _clean(figures)))
         return ended is not False
 
     def annotate(self, run: RunRecord, figures: Mapping[str, Any]) -> None:
         """What else is to be known of it."""
-        self._with(lambda ledger: ledger.annotate(run.id, MASKER.masked(figures)))
+        self._with(lambda ledger: ledger.annotate(run.id, _clean(figures)))
 
     def _open(self, config: Config) -> None:
         self.ledger = self._stack.enter_context(ledger_of(config, self._clock))
@@ -95,8 +96,15 @@ class Records:
             return use()
         except StateError as error:
             self.ledger = None
-            self._reporter.warn(f"this run leaves no record: {error.message} ({error.hint})")
+            self._reporter.warn(
+                f"this run leaves no record: {error.message}" + (f" ({error.hint})" if error.hint else "")
+            )
             return None
+
+
+def _clean(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Without secrets. What is read again is drtool's own, and stays whole: a password may well be ``2026``."""
+    return {name: value if name in _OWN else MASKER.masked(value) for name, value in figures.items()}
 
 
 def fresh(id_: str, task: str, job: str, entry: str, slot: datetime | None, started: datetime) -> RunRecord:

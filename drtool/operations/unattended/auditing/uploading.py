@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from drtool.errors import DrtoolError, LockedError
+from drtool.errors import DrtoolError, LockedError, StateError
 from drtool.local.locks import held
 from drtool.monitoring.audit_log import AuditLog, Pending
 from drtool.operations.opening import keeper
@@ -64,6 +64,8 @@ def upload(log: AuditLog, repository: Repository) -> int:
             return count
     except LockedError:
         return 0
+    except OSError as error:
+        raise StateError(f"the local state {error.filename or log.path} cannot be used: {error.strerror}") from error
 
 
 def _parts(pending: Pending) -> Iterator[Pending]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from drtool.config.loading import load_config
 from drtool.config.root import Config
 from drtool.errors import DrtoolError, InterruptedRunError
 from drtool.local.clock import Clock
@@ -17,7 +18,7 @@ from drtool.operations.unattended.scheduling.supervising import Supervisor
 from drtool.operations.unattended.scheduling.watching import watch
 from drtool.operations.unattended.scheduling.wishes import Wish, of_entry
 from drtool.scheduling.entries import Entry, entries_of, named
-from drtool.scheduling.ledger import Ledger, Outcome, RunRecord, RunState
+from drtool.scheduling.ledger import Ledger, Outcome, RunRecord, RunState, unattended_directory
 from drtool.scheduling.standings import acquaint, standings, tick, turns_taken
 
 #: Runs are kept on record for so long.
@@ -55,6 +56,7 @@ class Scheduler:
         self._ended: list[RunRecord] = []
         self._supervisor = Supervisor(config, ledger, clock, launcher, reporter, self._note_end)
         self._watched: datetime | None = None
+        self._told = 0
         self._next = clock()
         self._read = _version(config.path)
 
@@ -113,8 +115,8 @@ class Scheduler:
         """Find what is due."""
         supervisor, moment, due = self._supervisor, self._clock(), []
         supervisor.waiting = [wish for wish in supervisor.waiting if wish.slot is None]
-        if self._read != _version(self._config.path):
-            return  # the next call reads the configuration as it is by now
+        if not self._is_up_to_date():
+            return
         self._try(lambda: self._prepare(moment))
         for entry, found in standings(self._entries, self._ledger, moment):
             self._next = min(self._next, found.next_slot)
@@ -127,6 +129,20 @@ class Scheduler:
                 else:
                     due.append(wish)
         supervisor.waiting += sorted(due, key=lambda wish: wish.slot or moment)
+
+    def _is_up_to_date(self) -> bool:
+        """Is the configuration as it was read? One that has changed is read again; where it keeps its runs elsewhere by
+        now, they are left to the next call. ``ConfigError`` where it is broken: nothing would go well that is started.
+        """
+        version = _version(self._config.path)
+        if version == self._read:
+            return True
+        config = load_config(self._config.path)
+        if unattended_directory(config.repository.state_dir, config.repository.url) != self._ledger.directory:
+            return False
+        self._config = self._supervisor.config = config
+        self._entries, self._read = entries_of(config), version
+        return True
 
     def _skip(self, wish: Wish, why: Outcome) -> None:
         self._try(lambda: self._supervisor.skip(wish, why))
@@ -150,10 +166,12 @@ class Scheduler:
 
     def _watch(self) -> None:
         moment = self._clock()
-        if self._watched is None or abs(moment - self._watched) >= _WATCH:
+        # The last to end may have left the telling to others, whom nobody calls for an hour, perhaps.
+        is_last = len(self._ended) != self._told and not self._supervisor.is_busy
+        if self._watched is None or abs(moment - self._watched) >= _WATCH or is_last:
             if self._watched is None:
                 self._ledger.forget(moment - _KEPT_FOR)
-            self._watched = moment
+            self._watched, self._told = moment, len(self._ended)
             watch(self._config, self._ledger, self._reporter, self._clock)
 
     def _note_end(self, run: RunRecord) -> None:

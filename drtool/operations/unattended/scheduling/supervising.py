@@ -113,7 +113,7 @@ class Supervisor:
         try:
             last = self._recorded(wish, run, outcome, ended)
         except StateError as error:
-            self.reporter.warn(f"{wish.name}: {error.message} ({error.hint})")
+            self.reporter.warn(f"{wish.name}: {error.message}" + (f" ({error.hint})" if error.hint else ""))
             last = _as_ended(run, outcome, self.clock)
         self.tell(last)
         for job, snapshot in ended.snapshots.items() if wish.task == "backup" else ():

@@ -39,7 +39,7 @@ class Course:
 
     ``missed`` counts the slots since the last attempt for which nothing has started, ``behind`` those since the last
     success; ``late_since`` is since when there should have been another one, None where all is in time. ``interval`` is
-    the longest time (seconds) between two slots.
+    the longest time (seconds) between two slots. ``tried``: is any run on record, one that was skipped, too?
     """
 
     last_success: datetime | None = None
@@ -51,6 +51,7 @@ class Course:
     behind: int = 0
     interval: float | None = None
     paused: Pause | None = None
+    tried: bool = False
 
     @property
     def state(self) -> State:
@@ -61,6 +62,11 @@ class Course:
         if self.last_success is None:
             return State.NEVER
         return State.OK if self.late_since is None else State.LATE
+
+    @property
+    def is_to_begin(self) -> bool:
+        """Has its first turn not come yet?"""
+        return self.last_success is None and not self.tried and not self.missed
 
     def _succeeded_after(self, run: RunRecord) -> bool:
         return self.last_success is not None and self.last_success > (run.ended or run.started)
@@ -92,6 +98,7 @@ def course(
         behind=max(map(len, behind), default=0),
         interval=min((longest_interval(schedule, now) for schedule in schedules), default=None),
         paused=paused[0] if len(paused) == len(planned) > 0 else None,
+        tried=bool(runs),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from pathlib import Path
 
@@ -20,9 +19,13 @@ def spaces(config: Config) -> tuple[Space, ...]:
 
 
 def _space(place: str, path: Path) -> Space | None:
-    """Of the directory, or what is to hold it; None where nobody may look."""
+    """Of the directory, or what is to hold it; None where nobody may look, or what is mounted there is dead."""
     for directory in (path, *path.parents):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-            usage = shutil.disk_usage(directory)
-            return Space(place, str(path), usage.free, usage.total)
+        try:
+            usage, device = shutil.disk_usage(directory), directory.stat().st_dev
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            continue
+        except OSError:  # the store's own errors tell of it; what lies above the mount says nothing
+            return None
+        return Space(place, str(path), usage.free, usage.total, device)
     return None

@@ -77,6 +77,11 @@ class Status:
     ticked: datetime | None
     problems: tuple[str, ...]
 
+    @property
+    def is_blind(self) -> bool:
+        """Is nothing known of any job, by neither the record of runs nor the repository?"""
+        return not self.runs_known and self.survey.taken_at is None
+
 
 def status_of(config: Config, clock: Clock = now, limit: float = LIMIT) -> Status:
     """Asks the repository, for at most `limit` seconds; where it does not answer, what was kept of it is told."""
@@ -148,7 +153,7 @@ def _job(
     survey: Survey,
     at: datetime,
 ) -> JobStatus:
-    runs = [] if ledger is None else ledger.runs(task="backup", job=job, limit=_RUNS)
+    runs = [] if ledger is None else ledger.runs(task="backup", job=job, but=RunState.SKIPPED, limit=_RUNS)
     planned = [e for e in entries if e.task == "backup" and (job in e.jobs or not e.jobs)]
     found = survey.jobs.get(job)
     rpo = config.jobs[job].objectives.rpo
@@ -172,7 +177,7 @@ def _job(
 
 
 def _schedule(entry: Entry, standing: Standing, ledger: Ledger, at: datetime) -> ScheduleStatus:
-    runs = ledger.runs(entry=entry.name, task=entry.task, limit=_RUNS)
+    runs = ledger.runs(entry=entry.name, task=entry.task, but=RunState.SKIPPED, limit=_RUNS)
     good = standing.last_success
     last_success = None if good is None else good.ended or good.started
     found = course([(entry, standing)], runs, _alive(ledger, runs), last_success, at)

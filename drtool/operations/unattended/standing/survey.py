@@ -73,12 +73,14 @@ class LogSurvey:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """A file system that drtool writes to. ``place`` is ``repository``, ``state`` or ``cache``; sizes are bytes."""
+    """A file system that drtool writes to. ``place`` is ``repository``, ``state`` or ``cache``; sizes are bytes;
+    ``device`` is the same for places on the same one."""
 
     place: str
     path: str
     free: int
     total: int
+    device: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

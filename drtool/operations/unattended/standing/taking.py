@@ -29,8 +29,8 @@ _PROBLEMS_TOLD = 20
 def take_survey(repository: Repository, config: Config, clock: Clock = now) -> Survey:
     """Ask an open repository. Reads manifests, evidence and segments, most of which this host has read before; no
     packs, no index, no source."""
+    at = clock()  # before anything is listed: what is stored meanwhile may not be in it
     known = read_known(repository)
-    at = clock()
     return Survey(
         taken_at=at,
         repository=repository.id,
