@@ -17,6 +17,8 @@ from tests.operations.site import Site, connect
 from tests.servers.process import wait_until
 from tests.sources.mongo import Client
 
+pytestmark = pytest.mark.heavy
+
 RECORDS = 15_000
 SIZE = 2000
 

@@ -14,6 +14,8 @@ from bson import ObjectId
 from tests.operations.site import Site
 from tests.sources.mongo import Client, unique_database
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture
 def databases(client: Client) -> Iterator[tuple[str, str]]:

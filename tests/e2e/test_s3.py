@@ -16,6 +16,8 @@ from tests.servers.faults import Fault, Proxy, proxy
 from tests.servers.tls import Certificate, make_certificate
 from tests.sources.mongo import Client
 
+pytestmark = pytest.mark.heavy
+
 FOR_EVER = 1_000_000
 
 

@@ -20,6 +20,8 @@ from tests.operations.test_pitr import back, capture, state
 from tests.servers.process import wait_until
 from tests.sources.mongo import Client, unique_database
 
+pytestmark = pytest.mark.heavy
+
 _NOISE = 200_000
 
 

@@ -6,8 +6,12 @@ import struct
 from random import Random
 from typing import Any
 
+import pytest
+
 from tests.operations.site import Site, hashes
 from tests.sources.mongo import Client
+
+pytestmark = pytest.mark.heavy
 
 DIMENSIONS = 1536
 DOCUMENTS = 60

@@ -22,6 +22,7 @@ were exchanged are seen at ``intact``.
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -43,6 +44,8 @@ def damaged_database(client: Client) -> Iterator[str]:
     """A database that no test changes."""
     name = unique_database(client)
     fill(client, name, megabytes=4, collections=2)
+    # Records of one length make packs of one length: with this one no two packs of records can all be alike.
+    client[name].c1.insert_one({"_id": "longer", "content": random.Random(name).randbytes(777)})
     yield name
     client.drop_database(name)
 

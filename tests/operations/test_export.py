@@ -27,6 +27,8 @@ from tests.sources import mongo_zoo
 from tests.sources.dumps import Dump, read_archive, read_directory
 from tests.sources.mongo import Client, int32, raw_documents
 
+pytestmark = pytest.mark.heavy
+
 DATABASE = "zoo"
 LONG = "größe" * 20
 #: A real mongorestore, which no package registry has: the tests with it exist only where there is one.

@@ -18,6 +18,8 @@ from tests.operations.site import Site, connect, fill, flip, hashes
 from tests.servers.mongod import shared
 from tests.sources.mongo import Client
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def uri() -> str:

@@ -13,6 +13,8 @@ from tests.operations.site import Site, connect
 from tests.servers.mongod import shared
 from tests.sources.mongo import Client
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:

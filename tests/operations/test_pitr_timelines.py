@@ -16,6 +16,8 @@ from tests.operations.pitr_site import next_second, note, own_server
 from tests.operations.site import Site
 from tests.sources.mongo import Client, source_of
 
+pytestmark = pytest.mark.heavy
+
 DATABASE = "app"
 
 

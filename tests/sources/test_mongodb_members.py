@@ -23,6 +23,8 @@ from tests.servers.process import wait_until
 from tests.sources.contract import back_up, read_all
 from tests.sources.mongo import Client, Document, source_of
 
+pytestmark = pytest.mark.heavy
+
 
 @dataclass(frozen=True)
 class Members:

@@ -36,6 +36,8 @@ from tests.operations.site import Site, flip
 from tests.repository.builders import NOW, Stream, backup, put_record, put_removal, write_stream
 from tests.repository.test_segments import put_chain
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Site:

@@ -28,6 +28,8 @@ from tests.repository.builders import Made, backup, make
 from tests.servers.s3 import ACCESS_KEY, REGION, SECRET_KEY, make_bucket, moto_server
 from tests.servers.vaults import open_vault
 
+pytestmark = pytest.mark.heavy
+
 WORDS = "correct horse battery staple one two"
 CHEAP = Cost(65_536, 1, 1)
 ROOT = SigningKey(bytes(32))

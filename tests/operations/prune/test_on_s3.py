@@ -21,6 +21,8 @@ from tests.operations.prune.shelves import chunk, clean, packs, read_all, remove
 from tests.repository.builders import Made, backup, make
 from tests.servers.s3 import ACCESS_KEY, REGION, SECRET_KEY, make_bucket, moto_server
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:

@@ -21,6 +21,8 @@ from tests.operations.tampering.scene import OPENING, Scene, problems_at
 from tests.repository.builders import NOW, backup, commit, flipped, manifest_after
 from tests.repository.victims import STREAMS
 
+pytestmark = pytest.mark.heavy
+
 HOSTS = ("host1", "new")
 
 

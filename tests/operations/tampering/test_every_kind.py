@@ -16,6 +16,8 @@ from drtool.repository.keyring import ChunkKind
 from tests.operations.site import flip, swap, truncate
 from tests.operations.tampering.scene import LEVELS, OPENING, Scene
 
+pytestmark = pytest.mark.heavy
+
 Victims = Callable[[Scene], list[str]]
 
 
