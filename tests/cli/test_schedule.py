@@ -21,12 +21,12 @@ from tests.cli.running import command, environment
 from tests.operations.unattended.attended_host import AttendedHost, python
 from tests.scheduling.samples import at, run
 
-#: A hook that says that it has begun, and then waits to be let go.
+#: A hook that says that it has begun, and then waits to be let go, or for the end of the test, which removes the place.
 WAITING = """
 import pathlib, sys, time
 here = pathlib.Path(sys.argv[1])
 (here / "begun").touch()
-while not (here / "go").exists():
+while here.exists() and not (here / "go").exists():
     time.sleep(0.05)
 """
 
