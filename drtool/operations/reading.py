@@ -12,7 +12,7 @@ from drtool.errors import InstantMovedError
 from drtool.operations.budget import Budget
 from drtool.operations.collecting import PartList
 from drtool.sources.cutting import Chunk, CutRule
-from drtool.sources.reading import KeyRange, StreamInfo, View
+from drtool.sources.reading import KeyRange, ReadAgainError, StreamInfo, View
 
 
 class _Bytes:
@@ -56,12 +56,19 @@ class Taken:
     chunks: PartList = field(default_factory=PartList)
     complete: bool = False
 
+    @property
+    def bytes(self) -> int:
+        """How long the chunks are together."""
+        return sum(self.chunks.lengths)
+
 
 class Intake:
-    """Reads units. `store` takes a chunk's bytes, from several threads, and gives its id; `advance` is told how many.
+    """Reads units. `store` takes a chunk's bytes, from several threads, and gives its id; `advance` is told how many,
+    and takes them back (less than zero) where they have to be read again.
 
     The first error cancels what has not begun and is raised by `read`; but ``InstantMovedError`` ends the reading and
-    is kept as ``moved``, and what was read before is returned.
+    is kept as ``moved``, and what was read before is returned: of parts that hold ``together`` nothing, unless all are
+    there.
     """
 
     def __init__(self, store: Callable[[bytes], bytes], budget: Budget, advance: Callable[[int], None]) -> None:
@@ -71,6 +78,8 @@ class Intake:
         self._queue = _Bytes(budget.queue_bytes)
         self._stop = threading.Event()
         self.moved: InstantMovedError | None = None
+        #: Streams whose parts have to be read again.
+        self._again: set[str] = set()
 
     def read(self, view: View, units: Sequence[Unit]) -> list[Taken]:
         """What was read of each unit, in the order of `units`. Once only."""
@@ -79,11 +88,22 @@ class Intake:
             ThreadPoolExecutor(self._budget.readers, thread_name_prefix="read") as readers,
         ):
             futures: list[Future[Taken]] = []
+
+            def read_each(some: Sequence[Unit]) -> list[Taken]:
+                begun = [readers.submit(self._read_unit, view, unit, workers) for unit in some]
+                futures.extend(begun)
+                wait(begun, return_when=FIRST_EXCEPTION)
+                return [future.result() for future in _failed_first(begun)]
+
             try:
-                for unit in units:
-                    futures.append(readers.submit(self._read_unit, view, unit, workers))
-                wait(futures, return_when=FIRST_EXCEPTION)
-                return [future.result() for future in _failed_first(futures)]
+                found = read_each(units)
+                again = [number for number, unit in enumerate(units) if unit.stream.name in self._again]
+                self._again.clear()
+                for number in again:
+                    self._advance(-found[number].bytes)
+                for number, taken in zip(again, read_each([units[number] for number in again]), strict=True):
+                    found[number] = taken
+                return _holding(units, found)
             except BaseException:
                 view.cancel()
                 raise
@@ -106,7 +126,7 @@ class Intake:
             return taken
         try:
             for chunk in view.chunks(unit.stream, unit.part, unit.rule):
-                if self._stop.is_set():
+                if self._stop.is_set() or unit.stream.name in self._again:
                     break
                 self._queue.take(len(chunk.data))
                 length = len(chunk.data)
@@ -120,6 +140,8 @@ class Intake:
         except InstantMovedError as error:
             self.moved = self.moved or error
             self._stop.set()
+        except ReadAgainError:
+            self._again.add(unit.stream.name)
         settle(limit=0)
         return taken
 
@@ -130,6 +152,13 @@ class Intake:
             self._queue.give(len(data))
         self._advance(len(data))
         return id_
+
+
+def _holding(units: Sequence[Unit], found: Sequence[Taken]) -> list[Taken]:
+    """What holds of what was read: of parts that hold ``together`` nothing where one of their stream is missing."""
+    lacking = {unit.stream.name for unit, taken in zip(units, found, strict=True) if not taken.complete}
+    void = [unit.part.together and unit.stream.name in lacking for unit in units]
+    return [Taken() if none else taken for none, taken in zip(void, found, strict=True)]
 
 
 def _failed_first(futures: list[Future[Taken]]) -> Iterator[Future[Taken]]:

@@ -62,15 +62,22 @@ class KeyRange:
     """Part of a keyed stream: records with ``lower`` <= key < ``upper`` in the source's order; None is no bound.
 
     Keys are record keys as in ``Chunk.first``. Reading a ``strict`` range ends at ``upper``, cut or not: for what does
-    not join with what follows it.
+    not join with what follows it. ``together``: what is read of this range holds only when every range that
+    `View.split` gave with it was read to its end without a ``ReadAgainError``.
     """
 
     lower: bytes | None = None
     upper: bytes | None = None
     strict: bool = False
+    together: bool = False
 
 
 WHOLE = KeyRange()
+
+
+class ReadAgainError(Exception):
+    """What was read of a stream in ranges that hold ``together`` may lack records. The view has noted it: the chunks
+    of the same ranges, asked for again, are right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +142,8 @@ class View(Protocol):
         """The records of a part, cut by `rule`.
 
         A part with an upper bound, unless strict, goes on past it until the cuts join those of the next part
-        (``drtool.sources.cutting``). Raises ``InstantMovedError`` when the instant can no longer be read.
+        (``drtool.sources.cutting``). Raises ``InstantMovedError`` when the instant can no longer be read, and
+        ``ReadAgainError``, once for a stream or so, where its parts have to be read another way.
         """
 
     def changes(self, since: Mapping[str, Any], bases: Mapping[str, Base]) -> Changes:

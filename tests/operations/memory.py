@@ -26,7 +26,7 @@ from drtool.repository.repository import Repository
 from drtool.sources.base import Probe
 from drtool.sources.cutting import Chunk, CutRule, cut_part
 from drtool.sources.plain import PlainSource
-from drtool.sources.reading import Base, Changes, Consistency, KeyRange, Proof, Settled, StreamInfo
+from drtool.sources.reading import Base, Changes, Consistency, KeyRange, Proof, ReadAgainError, Settled, StreamInfo
 
 Key = tuple[str, bytes]
 """A stream's identity and a record's key."""
@@ -39,7 +39,9 @@ Moved = type[InstantMovedError]
 class MemorySource(PlainSource):
     """``held`` are streams by name, each with an identity and its records by key. `window` gives the number of chunks
     that a view (counted from 1) can be read before its instant passes, None for all; `meanwhile` is called then.
-    `failing` are errors by when they come: at ``probe``, ``prepare``, ``freeze``, ``read`` (of a chunk), ``settle``."""
+    `failing` are errors by when they come: at ``probe``, ``prepare``, ``freeze``, ``read`` (of a chunk), ``settle``.
+    `astray` are records, by stream, that do not lie where they belong: the first view leaves them out of their part and
+    meets them at the end of the last one, as who reads a collection as it lies does."""
 
     name: str = "app"
     type: str = "memory"
@@ -57,6 +59,7 @@ class MemorySource(PlainSource):
     memory: Path | None = None
     follows: bool = False
     asked: list[tuple[int, int]] = field(default_factory=list)
+    astray: dict[str, set[bytes]] = field(default_factory=dict)
 
     def put(self, stream: str, key: bytes, data: bytes | None, *, logged: bool = True) -> None:
         """Write or (None) delete a record; without a trace in the log where it is not to be `logged`."""
@@ -118,6 +121,7 @@ class MemoryView:
         self._time = len(source.history)
         self._left = source.window(number)
         self._lock = threading.Lock()
+        self._astray = {name: set(keys) for name, keys in source.astray.items()} if number == 1 else {}
 
     @property
     def point(self) -> Mapping[str, Any]:
@@ -144,7 +148,9 @@ class MemoryView:
         keys = sorted(self._held[stream.name])
         count = max(1, min(parts, len(keys) // 20))
         bounds = [keys[number * len(keys) // count] for number in range(1, count)]
-        return [KeyRange(lower, upper) for lower, upper in zip([None, *bounds], [*bounds, None], strict=True)]
+        together = stream.name in self._astray
+        borders = zip([None, *bounds], [*bounds, None], strict=True)
+        return [KeyRange(lower, upper, together=together) for lower, upper in borders]
 
     def chunks(self, stream: StreamInfo, part: KeyRange, rule: CutRule) -> Iterator[Chunk]:
         """See ``View.chunks``."""
@@ -153,9 +159,14 @@ class MemoryView:
             return
         ends = part.upper is None or part.strict
         beyond = iter(()) if ends else self._records(stream.name, part.upper, None)
-        for chunk in cut_part(self._records(stream.name, part.lower, part.upper), beyond, rule):
+        astray = self._astray.get(stream.name, set()) if part.together else set()
+        own = ((key, data) for key, data in self._records(stream.name, part.lower, part.upper) if key not in astray)
+        for chunk in cut_part(own, beyond, rule):
             self._count()
             yield chunk
+        if astray and part.upper is None:
+            del self._astray[stream.name]
+            raise ReadAgainError(stream.name)
 
     def changes(self, since: Mapping[str, Any], bases: Mapping[str, Base]) -> Changes:
         """See ``View.changes``."""

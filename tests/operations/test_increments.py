@@ -313,6 +313,26 @@ def test_an_empty_stream_that_fills_up_between_rounds(host: Host) -> None:
     _same_as_full(host)
 
 
+def test_records_that_lie_astray_are_in_the_snapshot(host: Host) -> None:
+    """What was read of the other parts of their stream is not relied on, though it was complete by all signs."""
+    keys = sorted(host.source.held["a"])
+    host.source.astray = {"a": {keys[1], keys[len(keys) // 2]}, "b": set()}
+    result = host.backup()
+    assert (result.records, host.source.views) == (sum(map(len, host.source.held.values())), 1)
+    _same_as_full(host)
+
+
+@pytest.mark.parametrize("window", range(1, 60, 3))
+def test_nothing_of_what_holds_together_is_kept_when_the_window_passes(host: Host, window: int) -> None:
+    keys = sorted(host.source.held["a"])
+    host.source.astray = {"a": {keys[1], keys[len(keys) // 2]}}
+    host.source.window = lambda view: window if view == 1 else None
+    result = host.backup()
+    assert result.records == sum(map(len, host.source.held.values()))
+    assert host.source.views == 2
+    _same_as_full(host)
+
+
 def test_drops_and_renames_are_bounded(host: Host) -> None:
     host.source.error = InstantMovedError
     host.source.window = lambda view: 10

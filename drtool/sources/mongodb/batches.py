@@ -30,11 +30,15 @@ _FIXED = {bytes((kind,)) + b"_id\0": length for kind, length in FIXED_LENGTHS.it
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The documents of one reply: `raw` from `start` (the first array element) to `end` (the array's closing zero)."""
+    """The documents of one reply: `raw` from `start` (the first array element) to `end` (the array's closing zero).
+
+    ``record`` is the last one's record id, where the reading asked for it.
+    """
 
     raw: bytes
     start: int
     end: int
+    record: int | None = None
 
 
 def documents(batch: Batch) -> Iterator[bytes]:
@@ -51,9 +55,14 @@ def cut_batches(own: Iterable[Batch], beyond: Iterable[Batch], rule: CutRule) ->
 
     `own` holds the part's records from a true cut on, `beyond` (read lazily) all that follow.
     """
+    return cut_buffers(map(joined, own), beyond, rule)
+
+
+def cut_buffers(own: Iterable[bytes], beyond: Iterable[Batch], rule: CutRule) -> Iterator[Chunk]:
+    """The same, where `own` are documents back to back."""
     rest = _Rest()
-    for batch in own:
-        yield from _cut_buffer(joined(batch), rule, rest)
+    for data in own:
+        yield from _cut_buffer(data, rule, rest)
     if rest.records:
         yield from _go_on(rest, beyond, rule)
 

@@ -17,9 +17,9 @@ from bson.timestamp import Timestamp
 from pymongo.errors import OperationFailure
 
 from drtool.errors import InstantMovedError, SourceError
-from drtool.sources.mongodb.batches import Batch
+from drtool.sources.mongodb.batches import Batch, documents
 from drtool.sources.mongodb.connection import RAW, UNAUTHORIZED, Client, Document, translated
-from drtool.sources.mongodb.keys import MAX_KEY, bound, find_element, int32
+from drtool.sources.mongodb.keys import MAX_KEY, below, bound, find_element, int32, int64
 from drtool.sources.mongodb.sessions import Session, Sessions
 from drtool.sources.reading import WHOLE, KeyRange
 
@@ -28,6 +28,7 @@ _FIRST_BATCH = 500
 _LARGEST_BATCH = 50_000
 #: `max` does not come after `min`, or after MinKey where there is no `min`.
 _EMPTY_RANGE = 51175
+_INT64 = 0x12
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,31 @@ class Reader:
     def in_natural_order(self, collection: Collection) -> Iterator[Batch]:
         """All records as they lie."""
         return self._read(collection, {"hint": {"$natural": 1}}, self._concern(), at_instant=self.instant is not None)
+
+    def in_natural_order_behind(self, collection: Collection, record: int | None) -> Iterator[Batch]:
+        """All records as they lie behind the one with this record id (None: from the first on), at an instant only;
+        each batch says where it ends."""
+        return self._read(collection, _lying_behind(record), self._concern(), at_instant=True)
+
+    def next_below(self, collection: Collection, key: bytes) -> list[bytes]:
+        """At most one document, with its record id, at an instant only: that of the greatest ``_id`` of the same type
+        below a record key."""
+        command: Document = {
+            "filter": RawBSONDocument(below(key), RAW),
+            "sort": {"_id": -1},
+            "hint": {"_id": 1},
+            "limit": 1,
+        }
+        return self._spots(collection, command)
+
+    def next_behind(self, collection: Collection, record: int, count: int) -> list[bytes]:
+        """At most `count` documents, with their record ids, that lie behind a record, at an instant only."""
+        return self._spots(collection, {**_lying_behind(record), "limit": count})
+
+    def _spots(self, collection: Collection, command: Document) -> list[bytes]:
+        command |= {"projection": {"_id": 1}, "showRecordId": True, "singleBatch": True}
+        batches = self._read(collection, command, self._concern(), at_instant=True)
+        return [document for batch in batches for document in documents(batch)]
 
     def in_natural_order_after(self, collection: Collection, after: Timestamp) -> Iterator[Batch]:
         """All records as they lie in a majority-committed state not older than `after`: for what has no history."""
@@ -176,10 +202,12 @@ class _Reply:
         if array is None or identity is None or namespace is None:
             raise SourceError("the server answered a find with something that is no cursor")
         start, name = array[1], namespace[1]
+        token = find_element(raw, cursor, b"postBatchResumeToken")
+        record = None if token is None else find_element(raw, token[1], b"$recordId")
         full_name = raw[name + 4 : name + 4 + int32(raw, name) - 1].decode()
         return cls(
-            batch=Batch(raw, start + 4, start + int32(raw, start) - 1),
-            cursor=int.from_bytes(raw[identity[1] : identity[1] + 8], "little", signed=True),
+            batch=Batch(raw, start + 4, start + int32(raw, start) - 1, _record_id(raw, record)),
+            cursor=int64(raw, identity[1]),
             collection=full_name.partition(".")[2],
             at_instant=find_element(raw, cursor, b"atClusterTime") is not None,
             requested=requested,
@@ -193,3 +221,16 @@ class _Reply:
         """
         average = (self.batch.end - self.batch.start) / self.requested
         return max(1, min(_LARGEST_BATCH, int(BATCH_BYTES / max(average, 1))))
+
+
+def _lying_behind(record: int | None) -> Document:
+    """What the server's own initial synchronisation goes on by (``src/mongo/db/query/find_command.idl``)."""
+    command: Document = {"hint": {"$natural": 1}, "$_requestResumeToken": True}
+    if record is not None:
+        command["$_resumeAfter"] = {"$recordId": Int64(record)}
+    return command
+
+
+def _record_id(raw: bytes, element: tuple[int, int] | None) -> int | None:
+    """A record id; None where there is none, and for those of clustered collections, which are no numbers."""
+    return int64(raw, element[1]) if element is not None and element[0] == _INT64 else None

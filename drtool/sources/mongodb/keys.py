@@ -10,7 +10,7 @@ from struct import Struct
 
 from drtool.errors import SourceError
 
-_INT32 = Struct("<i")
+_INT32, _INT64 = Struct("<i"), Struct("<q")
 
 #: Value lengths of the types that always have the same.
 FIXED_LENGTHS = {
@@ -36,6 +36,12 @@ _DOCUMENTS = (0x03, 0x04, 0x0F)  # document, array, code with scope: length with
 def int32(raw: bytes, offset: int) -> int:
     """The little-endian int32 at `offset`."""
     value: int = _INT32.unpack_from(raw, offset)[0]
+    return value
+
+
+def int64(raw: bytes, offset: int) -> int:
+    """The little-endian int64 at `offset`."""
+    value: int = _INT64.unpack_from(raw, offset)[0]
     return value
 
 
@@ -91,6 +97,11 @@ def key_of(raw: bytes, document: int = 0) -> bytes:
 def bound(key: bytes) -> bytes:
     """The BSON document ``{_id: …}`` of a record key, as `min` and `max` of a find take it."""
     return _document(key[:1] + b"_id\0" + key[1:])
+
+
+def below(key: bytes) -> bytes:
+    """The BSON document ``{_id: {$lt: …}}`` of a record key."""
+    return _document(b"\x03_id\0" + _document(key[:1] + b"$lt\0" + key[1:]))
 
 
 def any_of(keys: Sequence[bytes]) -> bytes:

@@ -271,6 +271,7 @@ class MongoPrepared:
     ) -> None:
         self._deployment, self._uri = deployment, uri
         self._selection, self._part_bytes, self._restraint = selection, part_bytes, restraint
+        self._freezes = 0
 
     def freeze(self) -> MongoView:
         """See ``Prepared.freeze``."""
@@ -285,6 +286,7 @@ class MongoPrepared:
             raise
         missing = _missing(self._selection, {entry.database for entry in frozen.entries})
         warnings = (*_why_fuzzy(self._deployment), *missing)
+        self._freezes += 1
         return MongoView(
             client,
             self._uri,
@@ -293,6 +295,8 @@ class MongoPrepared:
             part_bytes=self._part_bytes,
             warnings=warnings,
             restraint=self._restraint,
+            # What was begun so is lost when the instant passes; from then on what was read counts.
+            as_it_lies=self._freezes == 1,
         )
 
     def close(self) -> None:

@@ -12,19 +12,35 @@ from bson.timestamp import Timestamp
 from drtool.errors import InstantMovedError
 from drtool.sources.cutting import Chunk, CutRule
 from drtool.sources.mongodb import splitting
-from drtool.sources.mongodb.batches import cut_batches
+from drtool.sources.mongodb.batches import cut_batches, cut_buffers
 from drtool.sources.mongodb.capped import touched_after
 from drtool.sources.mongodb.catalogue import Entry, Size
 from drtool.sources.mongodb.connection import Client, translated
 from drtool.sources.mongodb.cursors import Collection, Reader
 from drtool.sources.mongodb.definitions import Definition, Kind
 from drtool.sources.mongodb.freezing import Frozen, last_applied, list_patiently
+from drtool.sources.mongodb.insertion import laying
+from drtool.sources.mongodb.insertion.window import OutOfOrderError
 from drtool.sources.mongodb.names import split
 from drtool.sources.mongodb.oplog.changes import find_changes
 from drtool.sources.mongodb.oplog.overlay import overlay, read_overlay
 from drtool.sources.mongodb.oplog.reading import Oplog
 from drtool.sources.mongodb.sessions import NO_RESTRAINT, Restraint, Sessions
-from drtool.sources.reading import WHOLE, Base, Changes, Consistency, KeyRange, Proof, Settled, StreamInfo
+from drtool.sources.reading import (
+    WHOLE,
+    Base,
+    Changes,
+    Consistency,
+    KeyRange,
+    Proof,
+    ReadAgainError,
+    Settled,
+    StreamInfo,
+)
+
+#: Larger collections are not read as they lie: should it come to nothing, at the end or because the instant passed, all
+#: of it is read twice.
+_MOST_AS_IT_LIES = 4_000_000_000
 
 
 class MongoView:
@@ -32,7 +48,8 @@ class MongoView:
 
     `list_now` lists the catalogue again; `names` gives streams other names than the server's (a restored copy under
     its original ones). Capped collections have no history: they are read as they are right after the instant, and
-    `settle` asks the oplog whether they changed meanwhile.
+    `settle` asks the oplog whether they changed meanwhile. With `as_it_lies` collections are read in the order of
+    insertion where that helps (``insertion``).
     """
 
     def __init__(
@@ -46,8 +63,11 @@ class MongoView:
         part_bytes: int = splitting.PART_BYTES,
         warnings: Sequence[str] = (),
         restraint: Restraint = NO_RESTRAINT,
+        as_it_lies: bool = False,
     ) -> None:
         self._client, self._uri, self._frozen, self._list_now = client, uri, frozen, list_now
+        self._as_it_lies = as_it_lies and frozen.instant is not None
+        self._stretches: dict[str, Mapping[KeyRange, laying.Stretch]] = {}
         self._part_bytes, self._warnings = part_bytes, tuple(warnings)
         names = names or {}
         self._entries = {names.get(entry.name, entry.name): entry for entry in frozen.entries}
@@ -88,7 +108,8 @@ class MongoView:
         entry = self._entries[stream.name]
         worth = min(parts, self._frozen.sizes[entry.name].bytes // self._part_bytes)
         with translated(self._uri, f"sampling {stream.name}"):
-            return splitting.split(self._client, self._collection(entry), worth, self._sessions.restraint)
+            ranges = splitting.split(self._client, self._collection(entry), worth, self._sessions.restraint)
+        return self._lay(stream, entry, ranges) or ranges
 
     def chunks(self, stream: StreamInfo, part: KeyRange, rule: CutRule) -> Iterator[Chunk]:
         """See ``View.chunks``."""
@@ -103,11 +124,18 @@ class MongoView:
         if entry.definition.kind.is_of_accounts:
             yield from cut_batches(self._reader.defined_in(split(stream.name)[0], collection), (), rule)
         elif entry.definition.keyed:
-            own = self._reader.in_key_order(collection, part)
             rest = KeyRange(lower=part.upper)
             ends = part.upper is None or part.strict
             beyond = iter(()) if ends else self._reader.in_key_order(collection, rest)
-            yield from cut_batches(own, beyond, rule)
+            stretch = self._stretches.get(stream.name, {}).get(part)
+            if stretch is None:
+                yield from cut_batches(self._reader.in_key_order(collection, part), beyond, rule)
+            else:
+                try:
+                    yield from cut_buffers(laying.read(self._reader, collection, part, stretch), beyond, rule)
+                except OutOfOrderError as error:
+                    self._stretches.pop(stream.name, None)
+                    raise ReadAgainError(stream.name) from error
         elif entry.definition.kind is Kind.CAPPED and instant is not None:
             yield from cut_batches(self._reader.in_natural_order_after(collection, instant), (), rule)
             self._note_end(entry)
@@ -160,6 +188,14 @@ class MongoView:
         # mongos knows no UUIDs
         sharded = self._frozen.point.get("topology") == "sharded"
         return Collection(entry.database, entry.records_in, None if sharded else entry.uuid)
+
+    def _lay(self, stream: StreamInfo, entry: Entry, ranges: Sequence[KeyRange]) -> Sequence[KeyRange]:
+        """Ranges to be read as their records lie; none where that does not help."""
+        plain = entry.definition.kind is Kind.COLLECTION
+        if not (self._as_it_lies and plain) or self._frozen.sizes[entry.name].bytes > _MOST_AS_IT_LIES:
+            return ()
+        self._stretches[stream.name] = laying.lay(self._reader, self._collection(entry), ranges)
+        return tuple(self._stretches[stream.name])
 
     def _note_end(self, entry: Entry) -> None:
         with translated(self._uri, f"reading {entry.name}"):
