@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 from unittest import mock
@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drtool.sources.cutting import join
+from drtool.sources.mongodb.batches import Documents
 from drtool.sources.mongodb.insertion import window
 from drtool.sources.mongodb.insertion.window import OutOfOrderError, in_order, up_to
 from drtool.sources.mongodb.server import Server
@@ -35,6 +36,10 @@ def _one(number: int, size: int = 30) -> bytes:
 
 def _key(number: int) -> bytes:
     return b"\x07" + number.to_bytes(12)
+
+
+def _data(some: Iterable[Documents]) -> bytes:
+    return b"".join(each.data for each in some)
 
 
 @contextmanager
@@ -60,7 +65,7 @@ def test_all_in_order_or_an_error(numbers: list[int], sizes: list[int], window_b
     documents = [_one(number, number % 50) for number in numbers]
     with _small(window_bytes):
         try:
-            found = b"".join(in_order(_buffers(documents, sizes), None, None))
+            found = _data(in_order(_buffers(documents, sizes), None, None))
         except OutOfOrderError:
             assert numbers != sorted(numbers)
             return
@@ -79,7 +84,7 @@ def test_what_is_out_of_place_by_less_than_the_window_is_put_in_order(
     near = sorted(range(len(numbers)), key=lambda place: place + chance.uniform(0, 8))
     documents = [_one(numbers[place]) for place in near]
     with _small(40 * len(_one(1))):
-        assert b"".join(in_order(_buffers(documents, sizes), None, None)) == b"".join(map(_one, numbers))
+        assert _data(in_order(_buffers(documents, sizes), None, None)) == b"".join(map(_one, numbers))
 
 
 @pytest.mark.parametrize("stray", [7, 30])
@@ -87,7 +92,7 @@ def test_what_is_out_of_place_by_less_than_the_window_is_put_in_order(
 def test_what_lies_outside_of_the_range_is_an_error(stray: int, place: int) -> None:
     documents = [_one(number) for number in range(10, 20)]
     bounds = (_key(10), _key(20))
-    assert b"".join(in_order(iter(documents), *bounds)) == b"".join(documents)
+    assert _data(in_order(iter(documents), *bounds)) == b"".join(documents)
     documents.insert(place, _one(stray))
     with pytest.raises(OutOfOrderError):
         list(in_order(iter(documents), *bounds))

@@ -1,17 +1,19 @@
 """The records of server replies, cut into chunks without decoding a document.
 
 A reply to `find` or `getMore` holds its documents as a BSON array: for each a type byte, its decimal index as a C
-string, and the document. The documents' bytes go from there into chunks. This is the one loop that touches every
-record of a database, so it repeats the rule of ``drtool.sources.cutting`` in line: a record in
-the first MIN_BYTES of a chunk costs a look at its length, and no record is copied by itself. A property test holds
-both to the same result.
+string, and the document. The documents' bytes go from there into chunks. Every record of a database goes this way, so
+the rule of ``drtool.sources.cutting`` is repeated here for many at a time: a record in the first MIN_BYTES of a chunk
+costs a look at its length, and no record is copied by itself. A property test holds both to the same result.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from struct import Struct
+from typing import NamedTuple
 
 import bson
 from xxhash import xxh3_64_intdigest
@@ -24,6 +26,8 @@ _LENGTH = Struct("<i").unpack_from
 _strip_headers: Callable[[memoryview], bytes] | None = getattr(
     getattr(bson, "_cbson", None), "_array_of_documents_to_buffer", None
 )
+#: So many keys are taken at a time.
+_BLOCK = 128
 #: Length of the value by the first bytes of a document, after its length: ``_id`` of a type with a fixed length.
 _FIXED = {bytes((kind,)) + b"_id\0": length for kind, length in FIXED_LENGTHS.items()}
 
@@ -50,19 +54,26 @@ def documents(batch: Batch) -> Iterator[bytes]:
         yield raw[start:position]
 
 
+class Documents(NamedTuple):
+    """Documents back to back; ``starts`` is where each begins, and at last where they end."""
+
+    data: bytes
+    starts: list[int]
+
+
 def cut_batches(own: Iterable[Batch], beyond: Iterable[Batch], rule: CutRule) -> Iterator[Chunk]:
     """``drtool.sources.cutting.cut_part`` over batches: the same chunks, faster.
 
     `own` holds the part's records from a true cut on, `beyond` (read lazily) all that follow.
     """
-    return cut_buffers(map(joined, own), beyond, rule)
+    return cut_documents((apart(joined(batch)) for batch in own), beyond, rule)
 
 
-def cut_buffers(own: Iterable[bytes], beyond: Iterable[Batch], rule: CutRule) -> Iterator[Chunk]:
-    """The same, where `own` are documents back to back."""
+def cut_documents(own: Iterable[Documents], beyond: Iterable[Batch], rule: CutRule) -> Iterator[Chunk]:
+    """The same, where `own` are documents already."""
     rest = _Rest()
-    for data in own:
-        yield from _cut_buffer(data, rule, rest)
+    for some in own:
+        yield from _cut(some, rule, rest)
     if rest.records:
         yield from _go_on(rest, beyond, rule)
 
@@ -72,6 +83,16 @@ def joined(batch: Batch) -> bytes:
     if _strip_headers is not None:
         return bytes(_strip_headers(memoryview(batch.raw)[batch.start - 4 : batch.end + 1]))
     return b"".join(documents(batch))
+
+
+def apart(data: bytes) -> Documents:
+    """Documents that stand back to back, with their places."""
+    position, end, length_at = 0, len(data), _LENGTH
+    starts = [0]
+    while position < end:
+        position += length_at(data, position)[0]
+        starts.append(position)
+    return Documents(data, starts)
 
 
 class _Rest:
@@ -99,40 +120,46 @@ class _Rest:
         return chunk
 
 
-def _cut_buffer(data: bytes, rule: CutRule, rest: _Rest) -> Iterator[Chunk]:
-    """The chunks that end in `data`, which holds whole records; what follows the last cut goes to `rest`."""
-    position, end, start, records, at = 0, len(data), 0, 0, 0
+def _cut(some: Documents, rule: CutRule, rest: _Rest) -> Iterator[Chunk]:
+    """The chunks that end in `some`; what follows the last cut goes to `rest`."""
+    data, starts = some
     view = memoryview(data)  # what goes into a chunk is copied once, with it
-    fixed, length_at, seed, threshold = _FIXED.get, _LENGTH, rule.seed, rule.threshold
-    minimum, maximum = MIN_BYTES - rest.size, MAX_BYTES - rest.size
-    while position < end:
-        # no record that ends below the minimum can end a chunk: of those only the lengths are looked at
-        below = minimum if minimum < end else end
-        while True:
-            at = position
-            position += length_at(data, at)[0]
-            records += 1
-            if position >= below:
-                break
-        if position < minimum:
-            break
-        while position < maximum:
-            size = fixed(data[at + 4 : at + 9])
-            key = key_of(data, at) if size is None else data[at + 4 : at + 5] + data[at + 9 : at + 9 + size]
-            if xxh3_64_intdigest(key, seed) < threshold:
-                break
-            if position >= end:
-                rest.add(view[start:position], records, data[at:position])
-                return
-            at = position
-            position += length_at(data, at)[0]
-            records += 1
-        rest.add(view[start:position], records, data[at:position])
+    count, first = len(starts) - 1, 0
+    while first < count:
+        begin = starts[first] - rest.size
+        # Of documents that end below the minimum nothing is looked at: no cut falls after them.
+        least = bisect_left(starts, begin + MIN_BYTES, first + 1)
+        most = bisect_left(starts, begin + MAX_BYTES, max(least, first + 1))
+        last = _marked(data, starts, least - 1, min(most - 1, count), rule)
+        if last is None and most > count:
+            rest.add(view[starts[first] :], count - first, data[starts[count - 1] :])
+            return
+        after = most if last is None else last + 1
+        rest.add(view[starts[first] : starts[after]], after - first, data[starts[after - 1] : starts[after]])
         yield rest.take()
-        start, records = position, 0
-        minimum, maximum = start + MIN_BYTES, start + MAX_BYTES
-    if start < end:
-        rest.add(view[start:end], records, data[at:end])
+        first = after
+
+
+def _marked(data: bytes, starts: list[int], first: int, end: int, rule: CutRule) -> int | None:
+    """The first document from `first` on, before `end`, that `rule` marks."""
+    seeds, threshold = repeat(rule.seed), rule.threshold
+    for block in range(first, end, _BLOCK):
+        keys = _keys(data, starts[block : min(block + _BLOCK, end)])
+        for number, digest in enumerate(map(xxh3_64_intdigest, keys, seeds), start=block):
+            if digest < threshold:
+                return number
+    return None
+
+
+def _keys(data: bytes, starts: list[int]) -> list[bytes]:
+    """The record keys of the documents that begin there."""
+    heads = {data[start + 4 : start + 9] for start in starts}
+    if len(heads) == 1:
+        [head] = heads
+        if (size := _FIXED.get(head)) is not None:
+            kind = head[:1]
+            return [kind + data[start + 9 : start + 9 + size] for start in starts]
+    return [key_of(data, start) for start in starts]
 
 
 def _go_on(rest: _Rest, beyond: Iterable[Batch], rule: CutRule) -> Iterator[Chunk]:

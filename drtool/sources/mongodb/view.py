@@ -12,7 +12,7 @@ from bson.timestamp import Timestamp
 from drtool.errors import InstantMovedError
 from drtool.sources.cutting import Chunk, CutRule
 from drtool.sources.mongodb import splitting
-from drtool.sources.mongodb.batches import cut_batches, cut_buffers
+from drtool.sources.mongodb.batches import cut_batches, cut_documents
 from drtool.sources.mongodb.capped import touched_after
 from drtool.sources.mongodb.catalogue import Entry, Size
 from drtool.sources.mongodb.connection import Client, translated
@@ -132,7 +132,7 @@ class MongoView:
                 yield from cut_batches(self._reader.in_key_order(collection, part), beyond, rule)
             else:
                 try:
-                    yield from cut_buffers(laying.read(self._reader, collection, part, stretch), beyond, rule)
+                    yield from cut_documents(laying.read(self._reader, collection, part, stretch), beyond, rule)
                 except OutOfOrderError as error:
                     self._stretches.pop(stream.name, None)
                     raise ReadAgainError(stream.name) from error

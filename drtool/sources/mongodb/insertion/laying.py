@@ -15,7 +15,7 @@ from itertools import accumulate, pairwise
 from pymongo.errors import OperationFailure
 
 from drtool.errors import SourceError
-from drtool.sources.mongodb.batches import joined
+from drtool.sources.mongodb.batches import Documents, joined
 from drtool.sources.mongodb.cursors import Collection, Reader
 from drtool.sources.mongodb.insertion.window import OutOfOrderError, in_order, up_to
 from drtool.sources.mongodb.keys import find_element, int64, key_of
@@ -67,8 +67,8 @@ def lay(reader: Reader, collection: Collection, ranges: Sequence[KeyRange]) -> d
     }
 
 
-def read(reader: Reader, collection: Collection, part: KeyRange, stretch: Stretch) -> Iterator[bytes]:
-    """The documents of a range in order, as buffers. Raises ``OutOfOrderError``, after some, where they are not those
+def read(reader: Reader, collection: Collection, part: KeyRange, stretch: Stretch) -> Iterator[Documents]:
+    """The documents of a range in order. Raises ``OutOfOrderError``, after some, where they are not those
     of the stretch, or cannot be put in order."""
     return in_order(_lying(reader, collection, stretch), part.lower, part.upper)
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from struct import Struct
+from itertools import pairwise
+
+from drtool.sources.mongodb.batches import Documents, apart
 
 #: How much is held back at least, while there is more to come.
 WINDOW_BYTES = 4_000_000
@@ -18,7 +20,6 @@ _PIECE_BYTES = 1_000_000
 #: Sorting takes longer than the index would have where it is needed everywhere: so much of what was read, and a start.
 _SORTED_SHARE, _SORTED_START = 4, 16_000_000
 
-_LENGTH = Struct("<i").unpack_from
 #: Where the first element of a document lies that is an ObjectId called ``_id``: type, name and value.
 _START, _END = 4, 21
 _PREFIX, _BEHIND_ALL = b"\x07_id\0", b"\x07_id\1"
@@ -30,15 +31,20 @@ class OutOfOrderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Documents in order, back to back, and the heads of the first and the last."""
+    """Documents in order, and the heads of the first and the last."""
 
-    data: bytes
+    documents: Documents
     first: bytes
     last: bytes
 
+    @property
+    def size(self) -> int:
+        """Their length in bytes."""
+        return len(self.documents.data)
 
-def in_order(buffers: Iterable[bytes], lower: bytes | None, upper: bytes | None) -> Iterator[bytes]:
-    """The documents of `buffers` (each some, back to back) in the order of their ``_id``, as buffers again.
+
+def in_order(buffers: Iterable[bytes], lower: bytes | None, upper: bytes | None) -> Iterator[Documents]:
+    """The documents of `buffers` (each some, back to back) in the order of their ``_id``.
 
     Raises ``OutOfOrderError`` where that cannot be, and unless the ``_id`` of all is an ObjectId and, as a record key,
     ``lower <= key < upper`` (None is no bound).
@@ -53,20 +59,20 @@ def in_order(buffers: Iterable[bytes], lower: bytes | None, upper: bytes | None)
             continue
         taken += len(data)
         size += len(data)
-        run = _run(data)
-        late = run is None or (held and run.first < held[-1].last)
-        if not late:
-            assert run is not None
-            held.append(run)
+        documents = apart(data)
+        heads = _heads(documents)
+        ordered = sorted(heads)
+        if heads == ordered and not (held and heads[0] < held[-1].last):
+            held.append(_Run(documents, heads[0], heads[-1]))
         else:
-            runs = _merged(held, run, data)
-            put_in_order += sum(len(each.data) for each in runs)
+            runs = _merged(held, documents, ordered[0])
+            put_in_order += sum(run.size for run in runs)
             if put_in_order > _SORTED_SHARE * taken + _SORTED_START:
                 raise OutOfOrderError
             held.extend(runs)
-        while len(held) > 1 and size - len(held[0].data) >= WINDOW_BYTES:
+        while len(held) > 1 and size - held[0].size >= WINDOW_BYTES:
             done = held.popleft()
-            size -= len(done.data)
+            size -= done.size
             yield _checked(done, last, lowest, highest)
             last = done.last
     for done in held:
@@ -76,45 +82,36 @@ def in_order(buffers: Iterable[bytes], lower: bytes | None, upper: bytes | None)
 
 def up_to(data: bytes, key: bytes) -> bytes:
     """The documents of a buffer up to the one with this record key. ``OutOfOrderError`` where it is not there."""
-    position, head = 0, _head(key)
-    while position < len(data):
-        at = position
-        position += _LENGTH(data, at)[0]
-        if data[at + _START : at + _END] == head:
-            return data[:position]
-    raise OutOfOrderError
+    documents = apart(data)
+    try:
+        number = _heads(documents).index(_head(key))
+    except ValueError:
+        raise OutOfOrderError from None
+    return data[: documents.starts[number + 1]]
 
 
 def _head(key: bytes) -> bytes:
     return _PREFIX + key[1:]
 
 
-def _checked(run: _Run, last: bytes, lowest: bytes, highest: bytes) -> bytes:
+def _heads(documents: Documents) -> list[bytes]:
+    data, starts = documents
+    return [data[start + _START : start + _END] for start in starts[:-1]]
+
+
+def _checked(run: _Run, last: bytes, lowest: bytes, highest: bytes) -> Documents:
     # What lies, as bytes, between two heads that begin with the prefix begins with it, too: it is an ObjectId.
     if run.first <= last or run.first < lowest or run.last >= highest:
         raise OutOfOrderError
-    return run.data
+    return run.documents
 
 
-def _run(data: bytes) -> _Run | None:
-    """The documents as they are; None where they are not in order."""
-    position, end, last = 0, len(data), b""
-    length_at = _LENGTH
-    while position < end:
-        head = data[position + _START : position + _END]
-        if head <= last:
-            return None
-        last = head
-        position += length_at(data, position)[0]
-    return _Run(data, data[_START:_END], last)
-
-
-def _merged(held: deque[_Run], run: _Run | None, data: bytes) -> list[_Run]:
-    """What came, and those runs at the end of `held`, taken out of it, that it mixes with, in order."""
-    found = _documents(data)
-    lowest = run.first if run is not None else min(found)[0]
+def _merged(held: deque[_Run], documents: Documents, lowest: bytes) -> list[_Run]:
+    """What came (its lowest head is `lowest`), and those runs at the end of `held`, taken out of it, that it mixes
+    with, in order."""
+    found = _by_head(documents)
     while held and held[-1].last > lowest:
-        found += _documents(held.pop().data)
+        found += _by_head(held.pop().documents)
     found.sort()
     runs = []
     start = size = 0
@@ -122,16 +119,13 @@ def _merged(held: deque[_Run], run: _Run | None, data: bytes) -> list[_Run]:
         size += len(document)
         if size >= _PIECE_BYTES or number == len(found):
             part = found[start:number]
-            runs.append(_Run(b"".join([each for _, each in part]), part[0][0], part[-1][0]))
+            merged = apart(b"".join([each for _, each in part]))
+            runs.append(_Run(merged, part[0][0], part[-1][0]))
             start, size = number, 0
     return runs
 
 
-def _documents(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Heads and documents."""
-    found, position = [], 0
-    while position < len(data):
-        at = position
-        position += _LENGTH(data, at)[0]
-        found.append((data[at + _START : at + _END], data[at:position]))
-    return found
+def _by_head(documents: Documents) -> list[tuple[bytes, bytes]]:
+    data, starts = documents
+    whole = [data[start:end] for start, end in pairwise(starts)]
+    return list(zip(_heads(documents), whole, strict=True))
