@@ -12,8 +12,10 @@ could choose keys to fool it gains chunks of 256 KiB or of 4 MiB, and nothing el
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TypeVar
 
 from xxhash import xxh3_64_intdigest
@@ -28,9 +30,6 @@ FINE_SPREAD_BYTES = 64 * 1024
 
 Record = tuple[bytes, bytes | memoryview]
 """A record's key and its bytes."""
-
-Pieces = tuple[bytes, int, Sequence[bytes | memoryview]]
-"""A record's key, how many bytes it has, and these in pieces, at least one."""
 
 T = TypeVar("T")
 
@@ -110,25 +109,37 @@ def cut(records: Iterable[Record], rule: CutRule, *, until: Callable[[bytes], bo
     yield from _cut(iter(records), iter(()), rule, until)
 
 
-def cut_pieces(records: Iterable[Pieces], rule: CutRule) -> Iterator[Chunk]:
-    """`cut`, for many small records in pieces: they are put together by the chunk, and the rule is spelt out, which
-    takes half the time."""
+def cut_lists(lists: Iterable[tuple[Sequence[bytes], Sequence[bytes]]], rule: CutRule) -> Iterator[Chunk]:
+    """`cut`, for many small records that come in lists, none empty: their keys and the records. The rule is spelt out,
+    and asked only where a cut may fall."""
     minimum, threshold, seed = (FINE_MIN_BYTES if rule.fine else MIN_BYTES), rule.threshold, rule.seed
-    held: list[bytes | memoryview] = []
-    count = size = 0
-    first = key = b""
-    for key, length, pieces in records:
-        if not count:
-            first = key
-        held += pieces
-        count += 1
-        size += length
-        if size >= minimum and (size >= MAX_BYTES or xxh3_64_intdigest(key, seed) < threshold):
-            yield Chunk(b"".join(held), count, first, key)
+    held: list[bytes] = []
+    size = 0
+    first = last = b""
+    for keys, records in lists:
+        # Where each record ends, counted from the last cut before this list.
+        ends = list(accumulate(map(len, records), initial=size))
+        del ends[0]
+        start, before, count = 0, 0, len(ends)
+        while (at := bisect_left(ends, before + minimum, start)) < count:
+            most = bisect_left(ends, before + MAX_BYTES, at)
+            while at < most and xxh3_64_intdigest(keys[at], seed) >= threshold:
+                at += 1
+            if at == count:
+                break
+            if not held:
+                first = keys[start]
+            held += records[start : at + 1]
+            yield Chunk(b"".join(held), len(held), first, keys[at])
             held = []
-            count = size = 0
+            start, before = at + 1, ends[at]
+        if start < count:
+            if not held:
+                first = keys[start]
+            held += records[start:]
+        size, last = ends[-1] - before, keys[-1]
     if held:
-        yield Chunk(b"".join(held), count, first, key)
+        yield Chunk(b"".join(held), len(held), first, last)
 
 
 def cut_part(own: Iterable[Record], beyond: Iterable[Record], rule: CutRule) -> Iterator[Chunk]:

@@ -15,7 +15,8 @@ from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 
-from drtool.repository.evidence import EVIDENCE, Evidence, Level
+from drtool.repository.evidence import EVIDENCE, Evidence
+from drtool.repository.levels import Level
 from drtool.repository.repository import create
 from drtool.repository.sealed import Kind
 from drtool.storage.directory import DirectoryStorage

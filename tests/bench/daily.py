@@ -9,17 +9,10 @@ from itertools import count
 from pathlib import Path
 
 from drtool.repository.chunks import chunk_id, compress
+from drtool.repository.ids import new_id
 from drtool.repository.index import encode_index, index_name
 from drtool.repository.keyring import ChunkKind
-from drtool.repository.manifests import (
-    Manifest,
-    SourceEntry,
-    Statistics,
-    StreamEntry,
-    encode_streams,
-    new_id,
-    object_hash,
-)
+from drtool.repository.manifests import Manifest, SourceEntry, Statistics, StreamEntry, encode_streams, object_hash
 from drtool.repository.packs import PACK_BYTES, PackBuilder, PackEntry, Row, SlotKind, pack_name
 from drtool.repository.pages import PageRef
 from drtool.repository.sealed import Kind

@@ -24,7 +24,7 @@ class FailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One run: ``seconds`` of wall time, ``cpu`` (user and system, with children) and ``server_cpu`` in seconds,
+    """One run: ``seconds`` of wall time, ``cpu`` and ``server_cpu`` (user and system, with children) in seconds,
     ``peak`` the resident memory in bytes, the processes' peaks added up, without their children."""
 
     seconds: float
@@ -132,9 +132,27 @@ def _peak(pid: int) -> int:
 
 
 def _cpu_of(pid: int) -> float:
-    """User and system time so far, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """User and system time so far, in seconds, with all processes below it, those that ended among them: a server may
+    have others work for it."""
+    ticks: dict[int, int] = {}
+    children: dict[int, list[int]] = {}
+    for directory in Path("/proc").iterdir():
+        if directory.name.isdigit():
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                _, parent, *fields = _stat(directory)
+                ticks[int(directory.name)] = sum(map(int, fields[9:13]))
+                children.setdefault(int(parent), []).append(int(directory.name))
+    total, waiting = 0, [pid]
+    while waiting:
+        one = waiting.pop()
+        total += ticks[one]
+        waiting += children.get(one, [])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(directory: Path) -> list[str]:
+    """The fields of ``stat`` (proc(5)) behind the name, which may hold spaces."""
+    return directory.joinpath("stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
 
 
 def _last_words(said: IO[bytes]) -> str:

@@ -22,7 +22,7 @@ _WORKERS = 4
 
 def installed() -> Iterator[Callable[[Place], Contestant]]:
     """Those that can be measured here."""
-    if which("zstd") and which("age") and which("age-keygen"):
+    if can_seal():
         yield Piped
     if which("restic"):
         yield Restic
@@ -33,6 +33,25 @@ def installed() -> Iterator[Callable[[Place], Contestant]]:
 def missing() -> list[str]:
     """The programs that are not installed, and so not compared with."""
     return [name for name in ("mongodump", "mongorestore", "zstd", "age", "age-keygen", "restic") if not which(name)]
+
+
+def can_seal() -> bool:
+    """Is there what `sealing` needs?"""
+    return all(which(name) for name in ("zstd", "age", "age-keygen"))
+
+
+def new_recipient() -> str:
+    """The public half of a new key of age."""
+    done = subprocess.run(["age-keygen"], check=True, capture_output=True, text=True)
+    found = re.search(r"age1[a-z0-9]+", done.stdout)
+    if found is None:
+        raise FailedError("age-keygen names no public key")
+    return found[0]
+
+
+def sealing(recipient: str) -> list[list[str]]:
+    """The commands of a pipeline that compress and encrypt: ``zstd -1 -T0 | age``."""
+    return [["zstd", "-1", "-T0", "-q", "-c"], ["age", "-r", recipient]]
 
 
 def _feed() -> str:
@@ -58,19 +77,11 @@ class Piped:
     def begin(self) -> None:
         """A new key."""
         self._place.empty()
-        done = subprocess.run(["age-keygen"], check=True, capture_output=True, text=True)
-        found = re.search(r"age1[a-z0-9]+", done.stdout)
-        if found is None:
-            raise FailedError("age-keygen names no public key")
-        self._recipient = found[0]
+        self._recipient = new_recipient()
 
     def _backup(self) -> Measured:
-        return self._place.run(
-            _feeding(self._place),
-            ["zstd", "-1", "-T0", "-q", "-c"],
-            ["age", "-r", self._recipient],
-            stdout=self._place.directory / "dump.age",
-        )
+        pipeline = [_feeding(self._place), *sealing(self._recipient)]
+        return self._place.run(*pipeline, stdout=self._place.directory / "dump.age")
 
 
 class Restic:

@@ -1,7 +1,8 @@
 """Redis: drtool beside redis-cli, which writes one plain file and restores nothing by itself.
 
-What stands beside a restore is redis-cli --pipe, which sends the same commands from a file that was made before. What
-each key costs, and starting Python, weighs most where values are small: so there are several sizes of them.
+The same work as a backup is that file compressed and encrypted on its way, where zstd and age are installed. What
+stands beside a restore is redis-cli --pipe, which sends the same commands from a file that was made before. What each
+key costs weighs most where values are small: so there are several sizes of them.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import sys
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,26 +22,30 @@ from drtool.sources.redis.binary import find_server
 from drtool.sources.redis.connection import connect
 from drtool.sources.redis.server import RunningServer, running
 from tests.bench import measure
+from tests.bench.drtools import command
 from tests.bench.measure import FailedError, Measured
+from tests.bench.peers import can_seal, new_recipient, sealing
 from tests.bench.place import environment
 from tests.bench.table import render
 
 TITLE = "redis"
 KEYS = 200_000
-#: Bytes of a value, and how many keys have such: 41 MB each.
-SIZES = {410: 100_000, 2_000: 20_000, 10_000: 4_100}
-_OURS, _THEIRS = "drtool", "redis-cli --rdb"
+#: Bytes of a value, and how many keys have such: 400 MB each, lest starting Python is most of what is measured.
+SIZES = {410: 1_000_000, 2_000: 200_000, 10_000: 40_000}
+_OURS, _THEIRS, _SEALED = "drtool", "redis-cli --rdb", "redis-cli --rdb - | zstd -1 -T0 | age"
 _PARTS = {"first": "first backup", "second": "second backup, unchanged", "restore": "restore to an empty server"}
 _BATCH = 5_000
 _DUMP, _COMMANDS = "dump.rdb", "commands"
+_POLL_SECONDS = 0.02
 
 
 def report(scale: float, runs: int, parent: Path | None) -> str:
-    """A table for each part: of a mixture, and of strings of several sizes."""
+    """A table for each part: of a small mixture, and, measured half as often, of strings of several sizes."""
     found = [_report("a mixture", lambda uri: _fill(uri, round(KEYS * scale)), runs, parent)]
     for size, count in SIZES.items():
         what = f"strings of {size:,} random bytes"
-        found.append(_report(what, partial(_fill_strings, count=max(1, round(count * scale)), size=size), runs, parent))
+        fill = partial(_fill_strings, count=max(1, round(count * scale)), size=size)
+        found.append(_report(what, fill, max(1, runs // 2), parent))
     return "\n\n".join(found)
 
 
@@ -53,10 +59,12 @@ def _report(what: str, fill: Callable[[str], int], runs: int, parent: Path | Non
         keys = fill(server.uri)
         size = 0
         for number in range(runs):
-            round_ = _Round(Path(directory) / str(number), program, server, keys)
+            place = Path(directory) / str(number)
+            round_ = _Round(place, program, server, keys)
             for part, name, measured in round_.measure():
                 figures[part].setdefault(name, []).append(measured)
             size = round_.size
+            shutil.rmtree(place)
     told = (
         f"{TITLE}, {what}: {keys:,} keys, {size / 1e6:.0f} MB as a dump; {os.cpu_count()} processors; medians of {runs}"
     )
@@ -83,8 +91,10 @@ class _Round:
 
     def measure(self) -> list[tuple[str, str, Measured]]:
         """Each part, by both."""
-        found = [("first", _THEIRS, self._redis_cli()), ("first", _OURS, self._drtool("backup"))]
-        found += [("second", _THEIRS, self._redis_cli()), ("second", _OURS, self._drtool("backup"))]
+        backups: dict[str, Callable[[], Measured]] = {_THEIRS: self._redis_cli, _OURS: lambda: self._drtool("backup")}
+        if can_seal():
+            backups[_SEALED] = self._sealed
+        found = [(part, name, backup()) for part in ("first", "second") for name, backup in backups.items()]
         self._drtool("export", "latest", "--archive", _COMMANDS)
         with self._empty_server() as other:
             found.append(("restore", "redis-cli --pipe", self._pipe(other)))
@@ -104,23 +114,42 @@ class _Round:
             raise FailedError(f"restored {there} of {self._keys} keys")
 
     def _redis_cli(self) -> Measured:
-        return self._run([*self._client(self._server), "--rdb", _DUMP], _secret(self._server))
+        return self._measured([[*self._client(self._server), "--rdb", _DUMP]], self._server, _secret(self._server))
+
+    def _sealed(self) -> Measured:
+        """The same work as drtool's first backup: read, compressed, encrypted, written."""
+        dump = [*self._client(self._server), "--rdb", "-"]
+        pipe = [dump, *sealing(new_recipient())]
+        return self._measured(pipe, self._server, _secret(self._server), stdout=self._directory / "dump.age")
 
     def _pipe(self, server: RunningServer) -> Measured:
-        pipe = [["cat", _COMMANDS], [*self._client(server), "--pipe"]]
-        env = {**environment(), **_secret(server)}
-        return measure.run(pipe, cwd=self._directory, env=env, server=server.pid)
+        return self._measured([["cat", _COMMANDS], [*self._client(server), "--pipe"]], server, _secret(server))
 
     def _client(self, server: RunningServer) -> list[str]:
         beside = self._program.with_name("redis-cli")
         return [str(beside) if beside.exists() else "redis-cli", "-p", str(server.port)]
 
     def _drtool(self, *arguments: str, server: RunningServer | None = None) -> Measured:
-        return self._run([sys.executable, "-m", "drtool", *arguments], {}, server)
+        return self._measured([command(*arguments)], server or self._server, {})
 
-    def _run(self, command: list[str], more: Mapping[str, str], server: RunningServer | None = None) -> Measured:
-        pid = (server or self._server).pid
-        return measure.run([command], cwd=self._directory, env={**environment(), **more}, server=pid)
+    def _measured(
+        self,
+        pipeline: Sequence[Sequence[str]],
+        server: RunningServer,
+        more: Mapping[str, str],
+        stdout: Path | None = None,
+    ) -> Measured:
+        _settle(server)
+        env = {**environment(), **more}
+        return measure.run(pipeline, cwd=self._directory, env=env, server=server.pid, stdout=stdout)
+
+
+def _settle(server: RunningServer) -> None:
+    """Wait for the process that wrote the last dump, lest its end falls into the next measurement."""
+    client = connect(server.uri)
+    while client.info("persistence")["rdb_bgsave_in_progress"]:
+        time.sleep(_POLL_SECONDS)
+    client.close()
 
 
 def _secret(server: RunningServer) -> Mapping[str, str]:
@@ -152,12 +181,9 @@ def _fill(uri: str, count: int) -> int:
 def _fill_strings(uri: str, *, count: int, size: int) -> int:
     """Values of so many bytes; how many keys."""
     client, chance = connect(uri), random.Random(TITLE)
-    with client.pipeline(transaction=False) as pipe:
-        for number in range(count):
-            pipe.set(f"value:{chance.getrandbits(64):016x}", chance.randbytes(size))
-            if number % _BATCH == _BATCH - 1:
-                pipe.execute()
-        pipe.execute()
+    for start in range(0, count, _BATCH):
+        names = [f"value:{chance.getrandbits(64):016x}" for _ in range(min(_BATCH, count - start))]
+        client.mset({name: chance.randbytes(size) for name in names})
     keys = int(client.dbsize())
     client.close()
     return keys

@@ -12,7 +12,8 @@ from typing import Any
 
 from drtool.repository.agent_key import AgentKey
 from drtool.repository.identity import Identity
-from drtool.repository.manifests import new_id, object_hash
+from drtool.repository.ids import new_id
+from drtool.repository.manifests import object_hash
 from drtool.repository.primitives import SigningKey
 from drtool.repository.sealed import Kind, seal_object
 from drtool.repository.wire import encode_json

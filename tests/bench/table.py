@@ -13,8 +13,8 @@ _HEADINGS = ("", "seconds", "from – to", "MB/s", "CPU s", "server s", "peak MB
 def render(title: str, runs: Mapping[str, Sequence[Measured]], size: int, ours: str) -> str:
     """One part: a line for each contestant. `size` is the workload's in bytes, `ours` the one to compare.
 
-    ``CPU s`` is that of the processes measured with their children, ``server s`` what the server spent meanwhile,
-    ``peak MB`` the memory of the processes without their children.
+    ``CPU s`` is that of the processes measured with their children, ``server s`` what the server spent meanwhile, with
+    its own, ``peak MB`` the memory of the processes without their children.
     """
     rows = [_HEADINGS]
     for name, measured in runs.items():

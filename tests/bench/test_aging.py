@@ -9,8 +9,9 @@ import pytest
 
 from drtool.repository.agent_key import AgentKey
 from drtool.repository.chain import read_catalogue
-from drtool.repository.evidence import Level, reached
+from drtool.repository.evidence import reached
 from drtool.repository.keyring import ChunkKind
+from drtool.repository.levels import Level
 from drtool.repository.manifests import decode_streams
 from drtool.repository.packs import pack_name
 from drtool.repository.pages import walk

@@ -64,6 +64,13 @@ def test_measures_a_pipeline_whole(tmp_path: Path) -> None:
     assert measured.peak > 30_000_000
 
 
+def test_counts_what_the_servers_own_processes_spend(tmp_path: Path) -> None:
+    script = "import time\nwhile time.process_time() < 0.5: pass"
+    measured = run([[sys.executable, "-c", script]], cwd=tmp_path, env={}, server=os.getpid())
+    assert measured.cpu >= 0.5
+    assert measured.server_cpu >= 0.4  # which the system tells in hundredths
+
+
 @pytest.mark.parametrize("position", [0, 1])
 def test_says_which_process_failed(tmp_path: Path, position: int) -> None:
     pipeline = [["cat"], ["cat"]]

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drtool.sources import cutting
-from drtool.sources.cutting import Chunk, CutRule, Record, cut, cut_part, cut_pieces, join
+from drtool.sources.cutting import Chunk, CutRule, Record, cut, cut_lists, cut_part, join
 from drtool.sources.mongodb import batches
 from drtool.sources.mongodb.batches import Batch, cut_batches
 from drtool.sources.mongodb.keys import bound, key_of
@@ -58,12 +58,13 @@ def test_chunks_are_whole_records_within_bounds(records: list[Record], rule: Cut
     assert all(len(chunk.data) >= MIN for chunk in chunks[:-1])
 
 
-@given(streams, rules, st.booleans(), st.integers(0, 90))
-def test_records_in_pieces_are_cut_alike(records: list[Record], rule: CutRule, fine: bool, at: int) -> None:
+@given(streams, rules, st.booleans(), st.integers(1, 130))
+def test_records_in_lists_are_cut_alike(records: list[Record], rule: CutRule, fine: bool, at_a_time: int) -> None:
     rule = CutRule(rule.key, rule.threshold, fine)
-    pieces = [(key, len(data), (data[:at], data[at:])) for key, data in records]
+    taken = [records[start : start + at_a_time] for start in range(0, len(records), at_a_time)]
+    lists = [([key for key, _ in some], [bytes(data) for _, data in some]) for some in taken]
     with small_bounds(), mock.patch.object(cutting, "FINE_MIN_BYTES", MIN // 2):
-        assert list(cut_pieces(pieces, rule)) == list(cut(records, rule))
+        assert list(cut_lists(lists, rule)) == list(cut(records, rule))
 
 
 @given(streams, rules, st.lists(keys, max_size=6, unique=True).map(sorted))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -11,17 +11,17 @@ from drtool.errors import ExportError
 from drtool.sources.exporting import ByteSink, ExportItem
 from drtool.sources.plain import PlainExporter
 from drtool.sources.redis.definitions import Definition
+from drtool.sources.redis.dumping import in_dump
 from drtool.sources.redis.naming import FUNCTIONS, database_of
-from drtool.sources.redis.payloads import FOOTER, RESTORE_TAIL, command, restore_commands, restore_head, version_bytes
-from drtool.sources.redis.rdb.checksum import extended
-from drtool.sources.redis.rdb.dump import NEVER
+from drtool.sources.redis.payloads import RESTORE_TAIL, command, restore_commands, restore_head, version_bytes
+from drtool.sources.redis.rdb.checksum import checksum, footer
 from drtool.sources.redis.rdb.strings import length_bytes, string_bytes
 from drtool.sources.redis.rdb.types import OLDEST_VERSION, server_of
-from drtool.sources.redis.records import Entry, Part, entries, parts, split
+from drtool.sources.redis.records import Part, entries, split
 from drtool.sources.restoring import Loaded
 
 FILE = "dump.rdb"
-_FUNCTION, _EXPIRES_MS, _DATABASE, _END = b"\xf5", b"\xfc", b"\xfe", b"\xff"
+_FUNCTION, _DATABASE, _END = b"\xf5", b"\xfe", b"\xff"
 
 
 def _ordered(items: Sequence[ExportItem]) -> Sequence[ExportItem]:
@@ -60,22 +60,25 @@ class DumpExporter(PlainExporter):
 
     def write(self, item: ExportItem, chunks: Iterable[bytes]) -> Loaded:
         """A database, or the functions."""
-        read = _Counted(chunks)
         with self._path.open("ab") as file:
             if item.stream.kind == FUNCTIONS:
-                for entry in entries(read):
-                    self._put(file, _FUNCTION + string_bytes(entry.value))
-            else:
-                self._put(file, _DATABASE + length_bytes(_database(item)))
-                for chunk in read:
-                    self._put(file, b"".join(map(_in_dump, parts(chunk))))
-        return read.loaded
+                functions, loaded = _functions(chunks)
+                self._put(file, b"".join([_FUNCTION + string_bytes(code) for code in functions]))
+                return loaded
+            self._put(file, _DATABASE + length_bytes(_database(item)))
+            records = size = 0
+            for chunk in chunks:
+                count, pieces = in_dump(chunk)
+                self._put(file, b"".join(pieces))
+                records += count
+                size += len(chunk)
+        return Loaded(records, size)
 
     def finish(self) -> Sequence[str]:
         """The end, and its checksum."""
         with self._path.open("ab") as file:
             self._put(file, _END)
-            file.write(self._crc.to_bytes(8, "little"))
+            file.write(footer(self._crc))
         command_line = f"redis-server --dir {shlex.quote(self._shown)} --dbfilename {FILE}"
         return (
             f"start a server on it ({server_of(self._version)} or newer): {command_line}",
@@ -84,14 +87,7 @@ class DumpExporter(PlainExporter):
 
     def _put(self, file: IO[bytes], data: bytes) -> None:
         file.write(data)
-        self._crc = extended(self._crc, data)
-
-
-def _in_dump(part: Part) -> bytes:
-    if part.number:
-        return part.value
-    expiry = b"" if part.expiry == NEVER else _EXPIRES_MS + part.expiry.to_bytes(8, "little", signed=True)
-    return b"".join((expiry, part.value[:1], string_bytes(part.key), part.value[1:]))
+        self._crc = checksum(data, self._crc)
 
 
 class CommandsExporter(PlainExporter):
@@ -103,6 +99,7 @@ class CommandsExporter(PlainExporter):
     def __init__(self, sink: ByteSink, shown: str) -> None:
         self._sink, self._shown = sink, shown
         self._version, self._type, self._crc = OLDEST_VERSION, 0, 0
+        self._begun: list[bytes] = []
 
     def begin(self, items: Sequence[ExportItem]) -> Sequence[ExportItem]:
         """See ``Exporter.begin``."""
@@ -111,50 +108,47 @@ class CommandsExporter(PlainExporter):
 
     def write(self, item: ExportItem, chunks: Iterable[bytes]) -> Loaded:
         """A database, or the functions."""
-        read = _Counted(chunks)
         if item.stream.kind == FUNCTIONS:
-            for entry in entries(read):
-                self._sink.write(command(b"FUNCTION", b"LOAD", b"REPLACE", entry.value))
-            return read.loaded
+            functions, loaded = _functions(chunks)
+            for code in functions:
+                self._sink.write(command(b"FUNCTION", b"LOAD", b"REPLACE", code))
+            return loaded
         self._sink.write(command(b"SELECT", b"%d" % _database(item)))
-        for chunk in read:
-            self._put(list(parts(chunk)))
-        return read.loaded
+        records = size = 0
+        for chunk in chunks:
+            for commands in restore_commands(chunk, self._take_part):
+                self._sink.write(commands.data)
+                records += commands.records
+            # After them: a value that goes on in the next chunk is the last of this one.
+            self._write_begun()
+            size += len(chunk)
+        return Loaded(records, size)
 
     def finish(self) -> Sequence[str]:
         """How it is read."""
         place = shlex.quote(self._shown) if self._shown != "-" else "FILE"
         return (f"load it into a server ({server_of(self._version)} or newer): redis-cli --pipe < {place}",)
 
-    def _put(self, found: Sequence[Part]) -> None:
-        """Whole keys, their checksums side by side; parts one after the other."""
-        whole: list[Entry] = []
-        for part in found:
-            if part.is_whole:
-                whole.append(Entry(part.key, part.expiry, part.value))
-            else:
-                self._put_part(part)
-        self._sink.write(restore_commands(whole))
-
-    def _put_part(self, part: Part) -> None:
+    def _take_part(self, part: Part) -> None:
+        """Parts of a value come one after the other: what a chunk holds of it is written when all of that is there."""
         if part.number == 0:
             self._type, self._crc = part.value[0], 0
-            self._sink.write(restore_head(part.key, part.expiry, part.total + FOOTER))
-        self._crc = extended(self._crc, part.value)
-        self._sink.write(part.value)
+            self._begun.append(restore_head(part.key, part.expiry, part.total))
+        self._crc = checksum(part.value, self._crc)
+        self._begun.append(part.value)
         if part.is_last:
             version = version_bytes(self._type)
-            self._sink.write(version + extended(self._crc, version).to_bytes(8, "little") + RESTORE_TAIL)
+            self._begun += [version, footer(checksum(version, self._crc)), RESTORE_TAIL]
+            self._write_begun()
+
+    def _write_begun(self) -> None:
+        if self._begun:
+            self._sink.write(b"".join(self._begun))
+            self._begun.clear()
 
 
-class _Counted:
-    """Chunks on their way, counted."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = chunks
-        self.loaded = Loaded(0, 0)
-
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._chunks:
-            yield chunk
-            self.loaded = Loaded(self.loaded.records + sum(1 for _ in split(chunk)), self.loaded.bytes + len(chunk))
+def _functions(chunks: Iterable[bytes]) -> tuple[Sequence[bytes], Loaded]:
+    """The code of each library, of all chunks."""
+    read = list(chunks)
+    records = sum(1 for chunk in read for _ in split(chunk))
+    return [entry.value for entry in entries(read)], Loaded(records, sum(map(len, read)))

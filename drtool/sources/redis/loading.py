@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from itertools import zip_longest
-from typing import IO, Any, NoReturn
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import IO, NoReturn
 
 from drtool.errors import IncompleteRestoreError, UnreachableError
 from drtool.sources.redis import uri as uris
 from drtool.sources.redis.connection import Client
-from drtool.sources.redis.payloads import restore_commands
+from drtool.sources.redis.payloads import Commands, restore_commands
 from drtool.sources.redis.rdb.types import kind_of
-from drtool.sources.redis.records import Entry, Part, entries_in, shown
+from drtool.sources.redis.records import Entry, Part, shown
 from drtool.sources.restoring import Loaded
 
 _DONE = b"+OK\r\n"
+#: How many batches of commands the server may have that it did not answer: it works on them while more are made.
+_AHEAD = 4
 _OUT_OF_MEMORY = "Raise the target's maxmemory, or restore to another server with --to URI."
 
 
@@ -64,34 +66,39 @@ def load(
     try:
         # Not by the client's own parser: reading replies one by one takes it longer than the server takes to give them.
         with connection._sock.makefile("rb") as replies:
+            sent: deque[Commands] = deque()
             for chunk in chunks:
-                count, whole = entries_in(chunk, lambda part: halves.complete(name, part))
-                _restore(connection, replies, uri, name, whole if change is None else [change(each) for each in whole])
-                records += count
+                for commands in restore_commands(chunk, lambda part: halves.complete(name, part), change):
+                    connection.send_packed_command([commands.data])
+                    sent.append(commands._replace(data=b""))
+                    if len(sent) > _AHEAD:
+                        _require_done(replies, uri, name, sent.popleft())
+                    records += commands.records
                 size += len(chunk)
+            for commands in sent:
+                _require_done(replies, uri, name, commands)
     finally:
         connection.disconnect()
     return Loaded(records, size)
 
 
-def _restore(connection: Any, replies: IO[bytes], uri: str, name: str, entries: Sequence[Entry]) -> None:
-    connection.send_packed_command([restore_commands(entries)])
-    expected = _DONE * len(entries)
+def _require_done(replies: IO[bytes], uri: str, name: str, commands: Commands) -> None:
+    keys = commands.keys
+    expected = _DONE * len(keys)
     given = replies.read(len(expected))
     if given == expected:
         return
     # An error is a longer line: what was read ends in the middle of the answers, or where the connection was cut.
     lines = given.split(b"\r\n")
     lines[-1] += replies.readline().removesuffix(b"\r\n")
-    while len(lines) < len(entries) and (line := replies.readline()):
+    while len(lines) < len(keys) and (line := replies.readline()):
         lines.append(line.removesuffix(b"\r\n"))
-    for entry, line in zip_longest(entries, lines):
-        if entry is not None and line is not None and line.startswith(b"-"):
-            _refuse(uri, name, entry, line[1:].decode(errors="replace"))
+    for key, number, line in zip(keys, commands.types, lines, strict=False):
+        if line.startswith(b"-"):
+            _refuse(uri, f"{shown(key)} of {name}, a {kind_of(number)}", line[1:].decode(errors="replace"))
     raise UnreachableError(f"{uris.shown(uri)}, writing {name}: the server ended the connection")
 
 
-def _refuse(uri: str, name: str, entry: Entry, answer: str) -> NoReturn:
-    what = f"{shown(entry.key)} of {name}, a {kind_of(entry.value[0])}"
+def _refuse(uri: str, what: str, answer: str) -> NoReturn:
     hint = _OUT_OF_MEMORY if answer.startswith("OOM") else ""
     raise IncompleteRestoreError(f"{uris.shown(uri)} does not take {what}: {answer}", hint=hint)

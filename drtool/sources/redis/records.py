@@ -7,7 +7,7 @@ its last ten bytes. Values longer than ``PART_BYTES`` are several records, one f
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from drtool.errors import SourceError
@@ -89,25 +89,6 @@ def parts(chunk: bytes) -> Iterator[Part]:
         end, start = at + 4 + length, at + HEAD.size + key_length
         yield Part(chunk[start - key_length : start], expiry, number, total, chunk[start:end])
         at = end
-
-
-def entries_in(chunk: bytes, complete: Callable[[Part], Entry | None]) -> tuple[int, list[Entry]]:
-    """How many records a chunk has, and the whole keys in it; `complete` takes parts, and gives the key that one
-    completes."""
-    at, count, total = 0, 0, len(chunk)
-    found: list[Entry] = []
-    unpack, head, made = HEAD.unpack_from, HEAD.size, Entry._make
-    while at < total:
-        length, key_length, expiry, number, value_length = unpack(chunk, at)
-        start = at + head
-        value = start + key_length
-        at += 4 + length
-        count += 1
-        if at - value == value_length:
-            found.append(made((chunk[start:value], expiry, chunk[value:at])))
-        elif (entry := complete(Part(chunk[start:value], expiry, number, value_length, chunk[value:at]))) is not None:
-            found.append(entry)
-    return count, found
 
 
 def entries(chunks: Iterable[bytes]) -> Iterator[Entry]:

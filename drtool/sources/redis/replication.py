@@ -9,22 +9,22 @@ none to its disk, ``$EOF:`` and 40 bytes that follow the dump once more (https:/
 from __future__ import annotations
 
 import socket
-import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, Any
 
-from drtool.errors import AuthenticationError, DrtoolError, SourceError, UnreachableError
+from drtool.errors import AuthenticationError, SourceError, UnreachableError
 from drtool.sources.extras import require
 from drtool.sources.redis import uri as uris
+from drtool.sources.redis.arriving import Arrival
+from drtool.sources.redis.blocks import BLOCK, SILENCE_SECONDS, Blocks
 from drtool.sources.redis.connection import Client, Server, connect, refusal, translated
-from drtool.sources.redis.spool import write
+from drtool.sources.redis.rdb.dump import LeftOut
 
 _DOING = "reading a dump"
-#: The server says something at least every 10 seconds (repl-ping-replica-period), unless it was told otherwise.
-_SILENCE_SECONDS = 120.0
-_BLOCK, _MARK = 1024 * 1024, 40
+_BUFFER, _MARK = 64 * 1024, 40
 _GRANT = "It takes +psync and +replconf (drtool doctor --print-roles SOURCE prints the whole command), or method: scan."
 _CUT_OFF = (
     "The server's log says why: no room for the dump, say, or client-output-buffer-limit replica reached while much was"
@@ -42,22 +42,22 @@ class Position:
 
 
 class Download:
-    """A dump on its way into a file: from `begin` on a thread receives it, so that the server need not keep it."""
+    """A dump on its way: from `begin` on a thread receives it, so that the server need not keep it, and walks it."""
 
-    def __init__(self, uri: str, connection: Any, stream: IO[bytes], position: Position) -> None:
+    def __init__(self, uri: str, connection: Any, stream: IO[bytes], position: Position, arrival: Arrival) -> None:
         self._uri, self._connection, self._stream = uri, connection, stream
         self.position = position
-        self.file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - `close` does
-        self._failed: DrtoolError | None = None
+        self._arrival = arrival
+        self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._receive, name="redis-dump", daemon=True)
         self._thread.start()
 
-    def wait(self) -> IO[bytes]:
-        """The file, when all of it is there. Raises what prevented it."""
+    def wait(self) -> Arrival:
+        """What arrived, when all of it did. Raises what prevented it."""
         self._thread.join()
         if self._failed is not None:
             raise self._failed
-        return self.file
+        return self._arrival
 
     def cancel(self) -> None:
         """End the connection: whoever waits gets an error."""
@@ -70,17 +70,17 @@ class Download:
                     return  # it ended by itself
 
     def close(self) -> None:
-        """Give up connection and file. Safe to call twice."""
+        """Give up connection and files. Safe to call twice."""
         self.cancel()
         self._thread.join()
-        self.file.close()
+        self._arrival.close()
 
     def _receive(self) -> None:
         try:
             with translated(self._uri, _DOING):
                 self._receive_all(_line_after_blanks(self._stream))
-            self.file.flush()
-        except DrtoolError as error:
+            self._arrival.end()
+        except BaseException as error:  # noqa: BLE001 - `wait` raises it
             self._failed = error
         finally:
             self._stream.close()
@@ -89,38 +89,41 @@ class Download:
     def _receive_all(self, head: bytes) -> None:
         if head[:1] == b"-":
             raise refusal(self._uri, _DOING, head[1:].decode(errors="replace"))
+        blocks = Blocks(self._connection._sock, self._stream)
         if head.startswith(b"$EOF:") and len(head) == 5 + _MARK:
-            self._receive_until(head[5:])
+            self._receive_until(head[5:], blocks)
         elif head[:1] == b"$" and head[1:].isdigit():
-            self._receive_bytes(int(head[1:]))
+            self._receive_bytes(int(head[1:]), blocks)
         elif not head:
             raise self._cut_off(0)
         else:
             raise SourceError(f"{uris.shown(self._uri)}, {_DOING}: it answers with no dump")
 
-    def _receive_bytes(self, length: int) -> None:
-        left = length
-        while left:
-            block = self._stream.read1(min(left, _BLOCK))  # type: ignore[attr-defined]
-            if not block:
-                raise self._cut_off(length - left)
-            write(self.file, block)
-            left -= len(block)
+    def _receive_bytes(self, length: int, blocks: Blocks) -> None:
+        for start in range(0, length, BLOCK):
+            block = blocks.buffer[: min(BLOCK, length - start)]
+            filled = 0
+            while filled < len(block):
+                received = blocks.read(block[filled:])
+                if not received:
+                    raise self._cut_off(start + filled)
+                filled += received
+            self._arrival.take(block)
 
-    def _receive_until(self, mark: bytes) -> None:
+    def _receive_until(self, mark: bytes, blocks: Blocks) -> None:
         """All but the last 40 bytes received so far are certainly the dump's."""
-        held, written = b"", 0
-        while not held.endswith(mark):
-            block = self._stream.read1(_BLOCK)  # type: ignore[attr-defined]
-            if not block:
-                raise self._cut_off(written)
-            held += block
-            sure = len(held) - _MARK
-            if sure > 0 and not held.endswith(mark):
-                write(self.file, held[:sure])
-                held = held[sure:]
-                written += sure
-        write(self.file, held[:-_MARK])
+        buffer, filled, taken = blocks.buffer, 0, 0
+        while buffer[max(0, filled - _MARK) : filled] != mark:
+            if filled == BLOCK:
+                sure = filled - _MARK
+                self._arrival.take(buffer[:sure])
+                buffer[:_MARK] = buffer[sure:]
+                filled, taken = _MARK, taken + sure
+            received = blocks.read(buffer[filled:])
+            if not received:
+                raise self._cut_off(taken + filled)
+            filled += received
+        self._arrival.take(buffer[: filled - _MARK])
 
     def _cut_off(self, received: int) -> UnreachableError:
         text = f"the server ended the connection after {received:,} bytes of the dump"
@@ -145,21 +148,22 @@ def prefers_no_disk(client: Client, server: Server) -> bool:
     return bool(told.get("save") == "")
 
 
-def begin(uri: str, *, no_disk: bool) -> Download:
-    """Fix an instant and begin to receive. ``NoDumpError`` where the server grants no dump."""
+def begin(uri: str, *, no_disk: bool, left_out: Callable[[int], LeftOut]) -> Download:
+    """Fix an instant and begin to receive all but the keys that are `left_out` (of a database, says so of a key).
+    ``NoDumpError`` where the server grants no dump."""
     connection = connect(uri).connection_pool.get_connection()
     try:
         with translated(uri, _DOING):
             raw = connection._sock
-            raw.settimeout(_SILENCE_SECONDS)
+            raw.settimeout(SILENCE_SECONDS)
             # The client's own parser would read into the dump; after the log-in nothing is left in it.
-            stream = raw.makefile("rb", buffering=_BLOCK)
+            stream = raw.makefile("rb", buffering=_BUFFER)
             for capability in [("rdb-only", "1"), *([("capa", "eof")] if no_disk else [])]:
                 connection.send_command("REPLCONF", *capability)
                 _line_after_blanks(stream)  # a server that does not know rdb-only goes on
             connection.send_command("PSYNC", "?", "-1")
             answer = _line_after_blanks(stream).decode(errors="replace")
-        return Download(uri, connection, stream, _position(uri, answer))
+        return Download(uri, connection, stream, _position(uri, answer), Arrival(left_out))
     except BaseException:
         connection.disconnect()
         raise

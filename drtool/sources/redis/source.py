@@ -124,7 +124,8 @@ class RedisSource(PlainSource):
             client.close()
 
     def restore_lacks(self, to: str | None) -> Sequence[Lack]:
-        """See ``Source.restore_lacks``."""
+        """See ``Source.restore_lacks``. ``MissingToolError`` where this host lacks what a restore needs."""
+        require("anycrc", "redis")
         uri = to or self._uri
         client = connect(uri)
         try:
@@ -172,7 +173,7 @@ class RedisSource(PlainSource):
 
     def target(self, uri: str | None) -> RedisTarget:
         """See ``Source.target``."""
-        # Here, like the exporters below: a backup needs neither, and numpy takes time to start.
+        # Here, like the exporters below: a backup needs neither, nor the package for checksums.
         from drtool.sources.redis.target import RedisTarget
 
         return RedisTarget(self._uri, unread=self._selection.exclude) if uri is None else RedisTarget(uri)
@@ -259,7 +260,7 @@ class RedisPrepared:
         """See ``Prepared.freeze``: the server forks, and the dump is on its way."""
         if self._method != "scan":
             try:
-                download = begin(self._uri, no_disk=self._no_disk)
+                download = begin(self._uri, no_disk=self._no_disk, left_out=self._selection.left_out)
             except NoDumpError:
                 if self._method == "rdb":
                     raise

@@ -1,28 +1,48 @@
-"""What was read of a server, in files of its own: values where they came to lie, and keys in order.
+"""What was read of a server, in order: records by key, in a file of its own where they are many.
 
-A dump has its keys in no order. Of each key only its name and the place of its value are sorted: in runs that fit into
-memory, merged when they are read (Knuth, The Art of Computer Programming, 5.4.1).
+A dump has its keys in no order. They are sorted in runs that fit into memory, which are merged when they are read
+(Knuth, The Art of Computer Programming, 5.4.1). Values that take more than one record are not moved about: they lie in
+another file, and an empty record stands for them.
 """
 
 from __future__ import annotations
 
-import heapq
+import contextlib
 import marshal
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import IO
+from itertools import accumulate
+from typing import IO, NamedTuple
 
 from drtool.errors import SourceError
-from drtool.sources.redis.rdb.dump import NEVER, Found
+from drtool.sources.redis.merging import Sorted, merged
+from drtool.sources.redis.records import HEAD
 
-#: How many keys, and how many bytes of keys, are sorted at a time.
-_RUN_KEYS, _RUN_BYTES = 200_000, 32_000_000
-_BLOCK_KEYS = 1_000
-_KEY = itemgetter(0)
+#: How many bytes are sorted at a time. What Python needs for a key and its record beside their bytes counts, too.
+_RUN_BYTES, _KEY_BYTES = 32_000_000, 250
+#: After so many runs they are twice as long.
+_DOUBLED_AFTER = 160
+#: What is read of each run at a time.
+_BLOCK_BYTES = 128 * 1024
+#: How many records are looked at together: all of a run would not fit into the processor's cache.
+_AT_ONCE = 1000
+_OLD = 2  # the version of marshal that does not look for the same object twice
 _HINT = "Values wait in the directory that $TMPDIR names while they are put in order: it needs room for all of them."
+
+Block = tuple[int, int]
+"""Where a block of a run lies in the file: offset and length."""
+
+
+class Place(NamedTuple):
+    """A large value: when it expires, its type, and where it lies in the other file."""
+
+    expiry: int
+    number: int
+    offset: int
+    length: int
 
 
 @dataclass(slots=True)
@@ -33,76 +53,128 @@ class Tally:
     bytes: int = 0
     expiring: int = 0
     types: set[int] = field(default_factory=set)
-    runs: list[list[tuple[int, int]]] = field(default_factory=list)
-
-    def count(self, found: Sequence[Found]) -> None:
-        """Add keys."""
-        names, expiries, numbers, _, lengths = zip(*found, strict=True)
-        self.keys += len(found)
-        self.bytes += sum(map(len, names)) + sum(lengths) + len(found)
-        self.expiring += len(found) - expiries.count(NEVER)
-        self.types.update(numbers)
 
 
 class Order:
-    """Keys of several databases, to be read in order. `add` first, `end` once, then read from any thread."""
+    """Keys of several databases, to be read in order. `add` and `add_large` first, `end` once, then read from any
+    thread. Of equal keys the last counts."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - `close` does
-        self._held: dict[int, list[Found]] = {}
-        self._keys = self._bytes = 0
         self.tallies: dict[int, Tally] = {}
+        self.large: dict[int, dict[bytes, Place]] = {}
+        self._held: dict[int, dict[bytes, bytes]] = {}
+        self._bytes = self._times = 0
+        self._runs: dict[int, list[list[Block]]] = {}
+        self._file: IO[bytes] | None = None
+        self._large: IO[bytes] | None = None
 
-    def add(self, database: int, found: Sequence[Found]) -> None:
-        """Take some keys, one or more."""
+    def add(self, database: int, found: Mapping[bytes, bytes], types: set[int], expiring: int) -> None:
+        """Take records by key, the types among them, and how many of them expire."""
+        size = sum(map(len, found.values()))
         tally = self.tallies.setdefault(database, Tally())
-        tally.count(found)
-        self._held.setdefault(database, []).extend(found)
-        self._keys += len(found)
-        self._bytes += sum(map(len, map(_KEY, found)))
-        if self._keys >= _RUN_KEYS or self._bytes >= _RUN_BYTES:
-            self._put_away()
+        tally.keys += len(found)
+        tally.bytes += size - HEAD.size * len(found)
+        tally.expiring += expiring
+        tally.types |= types
+        self._hold(database, found, size)
+
+    def add_large(self, database: int, key: bytes, expiry: int, number: int, value: bytes | memoryview) -> None:
+        """Take a value of type `number` that needs more than one record. Type and expiry are counted by `add`."""
+        if self._large is None:
+            self._large = new_file()
+        place = Place(expiry, number, self._large.tell(), len(value))
+        write(self._large, value)
+        self.large.setdefault(database, {})[key] = place
+        tally = self.tallies.setdefault(database, Tally())
+        tally.keys += 1
+        tally.bytes += len(key) + len(value) + 1
+        self._hold(database, {key: b""}, 0)
 
     def end(self) -> None:
-        """All is there. What is held now stays so: it is no more than was held before."""
-        for held in self._held.values():
-            held.sort(key=_KEY)
+        """All is there. What fits into one run stays in memory."""
+        if self._file is not None:
+            self._put_away()
+        for file in (self._file, self._large):
+            if file is not None:
+                flush(file)
 
-    def _put_away(self) -> None:
-        for database, held in self._held.items():
-            held.sort(key=_KEY)
-            blocks = []
-            for start in range(0, len(held), _BLOCK_KEYS):
-                data = marshal.dumps(held[start : start + _BLOCK_KEYS])
-                blocks.append((self._file.tell(), len(data)))
-                write(self._file, data)
-            self.tallies[database].runs.append(blocks)
-        self._file.flush()
-        self._held, self._keys, self._bytes = {}, 0, 0
+    def read(self, database: int) -> Iterator[Sorted]:
+        """The keys of a database and their records, in order, some at a time."""
+        held = self._held.get(database)
+        if held:
+            keys = sorted(held)
+            yield keys, list(map(held.__getitem__, keys))
+        else:
+            yield from merged([self._run(blocks) for blocks in self._runs.get(database, ())])
 
-    def read(self, database: int) -> Iterator[Found]:
-        """The keys of a database in order; of equal ones only the first."""
-        tally = self.tallies.get(database)
-        runs: list[Iterable[Found]] = [self._run(blocks) for blocks in tally.runs] if tally is not None else []
-        runs += [self._held.get(database, [])]
-        last: bytes | None = None
-        for found in heapq.merge(*runs, key=_KEY) if len(runs) > 1 else runs[0]:
-            if found[0] != last:
-                last = found[0]
-                yield found
+    def part_of(self, place: Place, start: int, end: int) -> bytes:
+        """These bytes of a large value."""
+        assert self._large is not None
+        return os.pread(self._large.fileno(), end - start, place.offset + start)
 
     def close(self) -> None:
-        """Give up the file. Safe to call twice."""
-        self._file.close()
+        """Give up the files. Safe to call twice."""
+        for file in (self._file, self._large):
+            if file is not None:
+                file.close()
 
-    def _run(self, blocks: list[tuple[int, int]]) -> Iterator[Found]:
+    def _hold(self, database: int, found: Mapping[bytes, bytes], size: int) -> None:
+        self._held.setdefault(database, {}).update(found)
+        self._bytes += size + _KEY_BYTES * len(found)
+        # Each run takes memory when all are read: so they grow, and it grows with the square root of what there is.
+        if self._bytes >= _RUN_BYTES + self._times * _RUN_BYTES // _DOUBLED_AFTER:
+            self._put_away()
+
+    def _put_away(self) -> None:
+        if self._file is None:
+            self._file = new_file()
+        for database, held in self._held.items():
+            self._runs.setdefault(database, []).append(list(_written(self._file, held)))
+        self._held, self._bytes = {}, 0
+        self._times += 1
+
+    def _run(self, blocks: list[Block]) -> Iterator[Sorted]:
+        assert self._file is not None
         for offset, length in blocks:
-            yield from marshal.loads(os.pread(self._file.fileno(), length, offset))  # noqa: S302 - a file of our own
+            yield marshal.loads(os.pread(self._file.fileno(), length, offset))  # noqa: S302 - a file of our own
 
 
-def write(file: IO[bytes], data: bytes) -> None:
-    """``SourceError`` where there is no room."""
-    try:
+def _written(file: IO[bytes], held: Mapping[bytes, bytes]) -> Iterator[Block]:
+    names = sorted(held)
+    for first in range(0, len(names), _AT_ONCE):
+        keys = names[first : first + _AT_ONCE]
+        records = list(map(held.__getitem__, keys))
+        ends = list(accumulate(map(len, records)))
+        start = before = 0
+        while start < len(keys):
+            end = bisect_right(ends, before + _BLOCK_BYTES, start + 1)
+            data = marshal.dumps((keys[start:end], records[start:end]), _OLD)
+            yield file.tell(), len(data)
+            write(file, data)
+            start, before = end, ends[end - 1]
+
+
+def new_file() -> IO[bytes]:
+    """``SourceError`` where there can be none, here and below."""
+    with _kept():
+        return tempfile.TemporaryFile()
+
+
+def write(file: IO[bytes], data: bytes | memoryview) -> None:
+    """All of it."""
+    with _kept():
         file.write(data)
+
+
+def flush(file: IO[bytes]) -> None:
+    """So that it can be read."""
+    with _kept():
+        file.flush()
+
+
+@contextlib.contextmanager
+def _kept() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise SourceError(f"what is read of Redis cannot be kept on this host: {error.strerror}", hint=_HINT) from error

@@ -102,7 +102,7 @@ class RedisTarget(PlainTarget):
         selection = Selection(tuple(names), exclude)
         change = as_at_source if self._is_sandbox else None
         try:
-            download = begin(self._uri, no_disk=True)
+            download = begin(self._uri, no_disk=True, left_out=selection.left_out)
         except NoDumpError:
             return RedisView(
                 selection,

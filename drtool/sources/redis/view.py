@@ -108,7 +108,7 @@ class RedisView(PlainView):
         with self._lock:
             if self._reading is None:
                 if self._download is not None:
-                    self._reading = read_dump(self._download, self._selection)
+                    self._reading = read_dump(self._download)
                 else:
                     assert self._read_keys is not None
                     self._reading = self._read_keys()

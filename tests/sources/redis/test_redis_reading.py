@@ -6,7 +6,6 @@ import contextlib
 import random
 import socket
 from contextlib import closing
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,10 @@ from drtool.sources.reading import Consistency, View
 from drtool.sources.redis import RedisSource
 from drtool.sources.redis.connection import Client, connect
 from drtool.sources.redis.naming import MARKER
-from drtool.sources.redis.rdb.dump import NEVER, Dump
-from drtool.sources.redis.rdb.strings import DamagedDumpError
+from drtool.sources.redis.reading import Selection
 from drtool.sources.redis.records import entries
 from drtool.sources.redis.replication import begin
 from drtool.sources.redis.server import RunningServer, running
-from drtool.sources.redis.spool import Order
 from tests.servers.process import wait_until
 from tests.sources.contract import back_up, read_all
 from tests.sources.redis import zoo
@@ -54,13 +51,10 @@ def test_key_by_key_gives_what_a_dump_gives(redis_server: RunningServer, client:
 @pytest.mark.parametrize("no_disk", [False, True])
 def test_both_ways_to_send_a_dump(redis_server: RunningServer, no_disk: bool) -> None:
     zoo.fill(redis_server.uri)
-    with closing(begin(redis_server.uri, no_disk=no_disk)) as download:
-        file = download.wait()
-        size = file.seek(0, 2)
-        file.seek(0)
-        head = file.read(9)
-        file.seek(size - 9)
-        assert (head[:5], file.read(1)) == (b"REDIS", b"\xff")
+    with closing(begin(redis_server.uri, no_disk=no_disk, left_out=Selection().left_out)) as download:
+        arrival = download.wait()
+        assert arrival.dump.ended
+        assert arrival.order.tallies.keys() == {0, 3, 11}
     assert download.position.offset >= 0
 
 
@@ -70,7 +64,7 @@ def test_a_dump_that_is_cut_off_is_no_backup(redis_server: RunningServer, no_dis
     with relay(redis_server.port, most=500_000) as port:
         uri = redis_server.uri.replace(f":{redis_server.port}/", f":{port}/")
         with (
-            closing(begin(uri, no_disk=no_disk)) as download,
+            closing(begin(uri, no_disk=no_disk, left_out=Selection().left_out)) as download,
             pytest.raises(UnreachableError, match="ended the connection after") as caught,
         ):
             download.wait()
@@ -96,6 +90,17 @@ def test_cancelling_ends_the_wait(redis_server: RunningServer) -> None:
             except DrtoolError:
                 return  # else all of it was there before
     assert view.point
+
+
+@pytest.mark.parametrize("no_disk", [False, True])
+def test_cancelling_in_the_middle_of_a_dump_ends_the_wait(redis_server: RunningServer, no_disk: bool) -> None:
+    zoo.fill(redis_server.uri)
+    with relay(redis_server.port, most=500_000, then_waits=True) as port:
+        uri = redis_server.uri.replace(f":{redis_server.port}/", f":{port}/")
+        with closing(begin(uri, no_disk=no_disk, left_out=Selection().left_out)) as download:
+            download.cancel()
+            with pytest.raises(UnreachableError):
+                download.wait()
 
 
 def test_what_is_left_out(redis_server: RunningServer, client: Client) -> None:
@@ -163,68 +168,24 @@ def test_a_replica_without_its_primary_is_refused(redis_program: Path) -> None:
             target.inspect(zoo.plan_of())
 
 
-def test_keys_come_in_order_however_many_runs_they_were_sorted_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drtool.sources.redis.spool._RUN_KEYS", 7)
-    monkeypatch.setattr("drtool.sources.redis.spool._BLOCK_KEYS", 3)
-    found = zoo.some_found(100)
-    with closing(Order()) as order:
-        for number, one in enumerate(found):
-            order.add(number % 2, [one])
-        order.end()
-        for database in (0, 1):
-            mine = {one[0]: one for one in reversed(found[database::2])}
-            assert list(order.read(database)) == [mine[key] for key in sorted(mine)]
-            assert list(order.read(database)) == list(order.read(database))
-
-
-@pytest.mark.parametrize(("keys", "size"), [(10_000, 8_000_000), (1, 8_000_000), (2, 8_000_000), (10_000, 20)])
-def test_keys_are_handed_on_by_database_and_without_what_is_past(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: int, size: int
-) -> None:
-    """Between a key and its expiry a server that evicts says how often it was used, or when."""
-    monkeypatch.setattr("drtool.sources.redis.rdb.dump._BATCH", keys)
-    monkeypatch.setattr("drtool.sources.redis.rdb.dump._BATCH_BYTES", size)
-    used = b"\xf9\x07"
-    first = b"".join(used + b"\x00\x02a%d\x01v" % number for number in range(5))
-    dead, alive = (b"\xfc" + when.to_bytes(8, "little") + b"\xf8\x03" for when in (10_000, 10_001))
-    second = dead + b"\x00\x01d\x01v" + alive + b"\x00\x01l\x41\x00" + b"v" * 256 + b"\x00\x01n\xc0\x05"
-    file = tmp_path / "dump"
-    file.write_bytes(b"REDIS0009\xfa\x05ctime\x0210\xfe\x00" + first + b"\xfe\x02" + second + b"\xff" + bytes(8))
-    with file.open("rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as mapped:
-        found = [(database, one) for database, some in Dump(mapped).keys(lambda _: b"a3".__eq__) for one in some]
-        values = [mapped[offset : offset + length] for _, (_, _, _, offset, length) in found]
-    assert [(database, key, expiry) for database, (key, expiry, *_) in found] == [
-        *((0, b"a%d" % number, NEVER) for number in (0, 1, 2, 4)),
-        (2, b"l", 10_001),
-        (2, b"n", NEVER),
-    ]
-    assert values == [b"\x01v"] * 4 + [b"\x41\x00" + b"v" * 256, b"\xc0\x05"]
-
-
-def test_what_is_no_dump_or_of_an_unknown_kind_is_named(tmp_path: Path) -> None:
-    for data, said in (
-        (b"HTTP/1.1 400", "no dump"),
-        (b"REDIS0099\xff", "format 99"),
-        (b"REDIS0009\xf0\x00\xff", "kind|type"),
-        (b"REDIS0009\x1a\x01k\x01v\xff", "db0: k is of type 26"),
-        (b"REDIS0009\x07\x01k\x81" + bytes(8) + b"\x00\xff", "db0: k is of the type AAAAAAAAA"),
-        (b"REDIS0009\x00\x01k\x05v", "in the middle"),
-        (b"REDIS0009\x04\x01k\x02\x01a\x01", "in the middle"),
+def test_a_host_that_cannot_keep_it_is_named(redis_server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/dev/null/none")
+    monkeypatch.setattr("drtool.sources.redis.spool._RUN_BYTES", 1000)
+    zoo.fill(redis_server.uri)
+    with (
+        closing(begin(redis_server.uri, no_disk=True, left_out=Selection().left_out)) as download,
+        pytest.raises(SourceError, match="cannot be kept on this host") as caught,
     ):
-        file = tmp_path / "dump"
-        file.write_bytes(data)
-        with (
-            file.open("rb") as opened,
-            mmap(opened.fileno(), 0, access=ACCESS_READ) as mapped,
-            pytest.raises(DamagedDumpError, match=said),
-        ):
-            list(Dump(mapped).keys(lambda _: b"x".__eq__))
+        download.wait()
+    assert "TMPDIR" in caught.value.hint
 
 
-def test_a_modules_key_that_is_excluded_is_passed_over(tmp_path: Path) -> None:
-    file = tmp_path / "dump"
-    module = b"\x07\x01m\x81" + bytes(8) + b"\x02\x05\x05\x02ab\x04" + bytes(8) + b"\x00"
-    file.write_bytes(b"REDIS0009\xfe\x03" + module + b"\x00\x01k\x01v\xff" + bytes(8))
-    with file.open("rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as mapped:
-        [(database, [found])] = Dump(mapped).keys(lambda _: b"m".__eq__)
-        assert (database, found[0]) == (3, b"k")
+def test_whatever_ends_the_walk_is_told(redis_server: RunningServer, client: Client) -> None:
+    """A thread's error is nobody's otherwise, and what was read until then is no dump."""
+    client.set("key", "value")
+    wanted: dict[bytes, bool] = {}
+    with (
+        closing(begin(redis_server.uri, no_disk=True, left_out=lambda _: wanted.__getitem__)) as download,
+        pytest.raises(KeyError),
+    ):
+        download.wait()

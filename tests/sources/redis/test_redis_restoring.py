@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from drtool.errors import IncompleteRestoreError, SourceError, TargetNotEmptyError
+from drtool.errors import IncompleteRestoreError, MissingToolError, SourceError, TargetNotEmptyError
 from drtool.sources.reading import WHOLE
 from drtool.sources.redis import RedisSource
 from drtool.sources.redis.connection import Client, connect
@@ -98,6 +99,17 @@ def test_in_place_nothing_is_overwritten_that_cannot_be_saved(redis_server: Runn
         with closing(source.target(None)) as target:
             restore(target, plan, copies)
     assert client.mget("session:1", "user:1", "cache:1") == [b"old", b"old", b"new"]
+
+
+def test_doctor_hears_of_the_package_that_a_restore_needs(
+    redis_server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(RedisSource("redis", uri=redis_server.uri)) as source:
+        assert source.restore_lacks(None) == ()
+        monkeypatch.setitem(sys.modules, "anycrc", None)
+        with pytest.raises(MissingToolError, match="anycrc") as caught:
+            source.restore_lacks(None)
+    assert "drtool[redis]" in caught.value.hint
 
 
 def test_a_database_beside_keeps_its_name(redis_server: RunningServer, client: Client) -> None:

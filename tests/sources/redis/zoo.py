@@ -11,7 +11,7 @@ from drtool.sources.redis.comparing import normal
 from drtool.sources.redis.connection import Client, connect, inspect_server
 from drtool.sources.redis.definitions import Definition
 from drtool.sources.redis.naming import MARKER
-from drtool.sources.redis.rdb.dump import NEVER, Found
+from drtool.sources.redis.rdb.dump import NEVER
 from drtool.sources.redis.records import HEAD, PART_BYTES, entries
 from drtool.sources.restoring import RestoreItem, RestorePlan
 
@@ -123,9 +123,3 @@ def plan_of() -> RestorePlan:
     """A plan for one empty database."""
     stream = StreamInfo("db0", "database", Proof.CANONICAL, Definition().encode(), identity="0")
     return RestorePlan((RestoreItem(stream, "db0", 0, 0),), "marker")
-
-
-def some_found(count: int) -> list[Found]:
-    """Places of values, some keys twice, in no order."""
-    chance = random.Random("spool")
-    return [(b"%d" % chance.randrange(count), NEVER, 0, number, 1) for number in range(count)]
