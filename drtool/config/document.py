@@ -47,11 +47,12 @@ def parse(text: str, on_text: OnText) -> Document:
     document = Document()
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is not None:
+            document.content = _Builder(document, on_text).build(root, ())
     except yaml.YAMLError as error:
         document.problems.append(_syntax_problem(text, error))
-        return document
-    if root is not None:
-        document.content = _Builder(document, on_text).build(root, ())
+    except RecursionError:
+        document.problems.append(Problem(1, (), "lists or mappings within each other, too many to be read"))
     return document
 
 

@@ -63,7 +63,7 @@ def parse_config(text: str, file: Path, environment: Mapping[str, str] = os.envi
         config = _validated(document, file.absolute().parent, problems)
     if problems or config is None:
         raise refuse(str(file), problems)
-    return _with_named_secrets(config).read_from(file.absolute())
+    return _with_named_secrets(config).read_from(file.absolute(), text)
 
 
 def _validated(document: Document, directory: Path, problems: list[Problem]) -> Config | None:
@@ -197,17 +197,17 @@ def _sources_of(job: Any) -> Any:
 
 def _with_named_secrets(config: Config) -> Config:
     """Give each secret its place in the file as its name, for the errors of `Secret.reveal`."""
-    named = {part: _name_secrets(value, (part,)) for part, value in config}
+    named = {part: name_secrets(value, (part,)) for part, value in config}
     return config.model_copy(update=named)
 
 
-def _name_secrets(value: Any, key: KeyPath) -> Any:
+def name_secrets(value: Any, key: KeyPath) -> Any:
     if isinstance(value, Secret):
         return value.named(dotted(key))
     if isinstance(value, BaseModel):
-        return value.model_copy(update={name: _name_secrets(inner, (*key, name)) for name, inner in value})
+        return value.model_copy(update={name: name_secrets(inner, (*key, name)) for name, inner in value})
     if isinstance(value, dict):
-        return {name: _name_secrets(inner, (*key, name)) for name, inner in value.items()}
+        return {name: name_secrets(inner, (*key, name)) for name, inner in value.items()}
     if isinstance(value, tuple):
-        return tuple(_name_secrets(inner, (*key, number)) for number, inner in enumerate(value))
+        return tuple(name_secrets(inner, (*key, number)) for number, inner in enumerate(value))
     return value

@@ -13,7 +13,7 @@ NAME_PATTERN = r"[a-z0-9][a-z0-9_-]*"
 class Model(BaseModel):
     """A mapping of the configuration: unknown keys are errors, values do not change, errors hide what was given."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 def _checked_name(name: str) -> str:

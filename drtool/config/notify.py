@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationInfo, WrapValidator, model_validator
+from pydantic import AfterValidator, Field, SerializeAsAny, ValidationInfo, WrapValidator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from drtool.config.model import Duration, Model, Name
@@ -171,17 +171,6 @@ class CommandSettings(TargetSettings):
     timeout: Duration = Field(default=10.0, description="How long it may take.", json_schema_extra={"default": "10s"})
 
 
-_Target = (
-    SlackSettings
-    | DiscordSettings
-    | TeamsSettings
-    | PagerDutySettings
-    | EmailSettings
-    | WebhookSettings
-    | SmsSettings
-    | CommandSettings
-)
-
 #: The model of each type.
 TARGETS: dict[str, type[TargetSettings]] = {
     "slack": SlackSettings,
@@ -197,7 +186,7 @@ TARGETS: dict[str, type[TargetSettings]] = {
 
 def _by_type(value: Any, handler: Any, info: ValidationInfo) -> Any:
     """Validate a target with the model of its type, so that what is wrong has its place in the file."""
-    del handler  # it would put the type's name into the place
+    del handler  # the base class knows only the keys that all types share
     if isinstance(value, TargetSettings):
         return value
     if not isinstance(value, dict):
@@ -216,5 +205,5 @@ def _at_type(message: str) -> ValidationError:
     return ValidationError.from_exception_data("target", [details], hide_input=True)
 
 
-AnyTarget = Annotated[_Target, Field(discriminator="type"), WrapValidator(_by_type)]
+AnyTarget = Annotated[SerializeAsAny[TargetSettings], WrapValidator(_by_type)]
 """A target of whichever type it says."""

@@ -37,9 +37,9 @@ def find_config(named: Path | None = None) -> Path:
     variable = os.environ.get(VARIABLE)
     if variable:
         return _existing(Path(variable), f"${VARIABLE} names it")
-    places = (Path(FILE_NAME), config_home() / FILE_NAME, Path("/etc/drtool") / FILE_NAME)
+    places = usual_places()
     for place in places:
-        if place.is_file():
+        if _is_file(place):
             return place
     looked = ", ".join(str(place if place.is_absolute() else f"./{place}") for place in places)
     raise ConfigError(
@@ -48,8 +48,16 @@ def find_config(named: Path | None = None) -> Path:
     )
 
 
+def usual_places(named: Path | None = None) -> tuple[Path, ...]:
+    """Where `find_config` looks, whether there is something or not."""
+    variable = os.environ.get(VARIABLE)
+    if named is not None or variable:
+        return (named or Path(variable or ""),)
+    return (Path(FILE_NAME), config_home() / FILE_NAME, Path("/etc/drtool") / FILE_NAME)
+
+
 def _existing(path: Path, why: str) -> Path:
-    if path.is_file():
+    if _is_file(path):
         return path
     state = "is not a file" if path.exists() else "does not exist"
     raise ConfigError(f"the configuration {path} {state} ({why})")
@@ -59,3 +67,10 @@ def _base(variable: str, default: str) -> Path:
     value = Path(os.environ.get(variable, ""))
     # The specification has relative values ignored.
     return value if value.is_absolute() else Path.home() / default
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise ConfigError(f"cannot look for the configuration {path}: {error.strerror}") from None

@@ -19,7 +19,8 @@ from drtool.config.sources import AnySource
 
 
 class Config(Model):
-    """Everything in ``drtool.yaml``, checked: each job's sources exist. ``path`` is the file, absolute."""
+    """Everything in ``drtool.yaml``, checked: each job's sources exist. ``path`` is the file, absolute; ``text`` what
+    stood in it."""
 
     repository: RepositorySettings
     sources: dict[Name, AnySource] = Field(min_length=1, description="The systems that are backed up, by name.")
@@ -38,14 +39,20 @@ class Config(Model):
     )
 
     _path: Path = PrivateAttr(default=Path())
+    _text: str = PrivateAttr(default="")
 
     @property
     def path(self) -> Path:
         """The file that this was read from."""
         return self._path
 
-    def read_from(self, path: Path) -> Config:
+    @property
+    def text(self) -> str:
+        """What this was read from; there may be secrets in it."""
+        return self._text
+
+    def read_from(self, path: Path, text: str) -> Config:
         """The same configuration with its file noted."""
         copy = self.model_copy()
-        copy._path = path
+        copy._path, copy._text = path, text
         return copy

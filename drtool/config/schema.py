@@ -7,6 +7,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from drtool.config.model import NAME_PATTERN
+from drtool.config.notify import TARGETS, TargetSettings
 from drtool.config.root import Config
 from drtool.config.source_types.base import SourceSettings
 from drtool.config.sources import known_types, settings_model
@@ -22,13 +23,19 @@ def json_schema() -> dict[str, Any]:
             sources[name] = settings_model(name)
         except LookupError:
             continue  # a broken plug-in: an error only for whoever uses it
-    models = [(Config, "validation"), *((model, "validation") for model in sources.values())]
+    models = [(model, "validation") for model in (Config, *sources.values(), *TARGETS.values())]
     references, schema = models_json_schema(models)  # type: ignore[arg-type]
     definitions = schema["$defs"]
     root = definitions.pop(Config.__name__)
     definitions.pop(SourceSettings.__name__)
+    definitions.pop(TargetSettings.__name__)
     one_of_them = {"oneOf": [references[model, "validation"] for model in sources.values()]}
     root["properties"]["sources"]["patternProperties"] = {f"^{NAME_PATTERN}$": one_of_them}
+    targets = {name: references[model, "validation"] for name, model in TARGETS.items()}
+    root["properties"]["notify"]["items"] = {
+        "discriminator": {"mapping": {name: to["$ref"] for name, to in targets.items()}, "propertyName": "type"},
+        "oneOf": list(targets.values()),
+    }
     for named in ("sources", "jobs"):
         root["properties"][named]["additionalProperties"] = False
     return {

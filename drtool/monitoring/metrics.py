@@ -53,6 +53,7 @@ METRICS = (
     Metric("drtool_schedule_missed_runs", "How many runs were due since the last one, and did not happen.", _SCHEDULE),
     Metric("drtool_schedule_paused", "Whether somebody paused the schedule (1) or not (0).", _SCHEDULE),
     Metric("drtool_scheduler_last_tick_timestamp_seconds", "When cron or a timer last called drtool schedule run."),
+    Metric("drtool_configuration_valid", "Whether drtool schedule run can use the configuration (1) or not (0)."),
     Metric(
         "drtool_pitr_lag_seconds", "How far the archived log was behind when the repository was last asked.", _SOURCE
     ),

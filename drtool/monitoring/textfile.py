@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -33,6 +34,20 @@ def write_textfile(path: Path, text: str) -> None:
         raise _unwritable(path, error) from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def amend_textfile(path: Path, metric: str, value: int) -> None:
+    """Put this value in place of every one that the file has of a metric; the rest stays. Errors as for
+    `write_textfile`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        raise MetricsError(f"cannot read the metrics in {path}: {getattr(error, 'strerror', error)}") from error
+    amended = re.sub(rf"^({re.escape(metric)}(?:\{{.*\}})?) \S+$", rf"\g<1> {value}", text, flags=re.MULTILINE)
+    if amended != text:
+        write_textfile(path, amended)
 
 
 def _unwritable(path: Path, error: OSError) -> MetricsError:

@@ -58,6 +58,11 @@ def test_what_is_named_is_not_looked_for_elsewhere(tmp_path: Path, monkeypatch: 
         find_config()
 
 
+def test_a_place_that_cannot_be_looked_at_is_told() -> None:
+    with pytest.raises(ConfigError, match="cannot look for the configuration"):
+        find_config(Path("x" * 300))
+
+
 def test_relative_base_directories_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "state")
     assert state_home() == tmp_path / "home/.local/state/drtool"

@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from drtool.config.masking import mask
 from drtool.errors import DrtoolError, NotificationError
 from drtool.monitoring.alerting.messages import Message, Notice
-from drtool.monitoring.targets.base import Target
+
+if TYPE_CHECKING:
+    from drtool.monitoring.targets.base import Target
 
 #: Of a target that wants a message for each notice, so many at one time; the others follow the next time.
 MOST_SEPARATE = 20

@@ -135,6 +135,7 @@ def test_everything_that_is_known_is_told(config: Config, ledger: Ledger, clock:
         f"drtool_schedule_missed_runs{{{clean}}}": 0,
         f"drtool_schedule_paused{{{clean}}}": 1,
         "drtool_scheduler_last_tick_timestamp_seconds": start,
+        "drtool_configuration_valid": 1,
         'drtool_pitr_lag_seconds{source="app"}': 75.5,
         'drtool_pitr_archived_timestamp_seconds{source="app"}': start,
         'drtool_pitr_gaps{source="app"}': 1,

@@ -12,7 +12,7 @@ from drtool.monitoring.alerting.wording import duration, moment
 from drtool.monitoring.conditions import Condition, Severity
 from drtool.operations.unattended.alerting.view import View
 from drtool.operations.unattended.standing.survey import JobSurvey, LogSurvey
-from drtool.repository.evidence import Level
+from drtool.repository.levels import Level
 from drtool.scheduling.ledger import RunState
 
 #: Of these nobody can tell while the repository does not answer.

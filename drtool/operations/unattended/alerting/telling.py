@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from drtool.config.root import Config
 from drtool.errors import LockedError, StateError
@@ -19,14 +20,15 @@ from drtool.monitoring.alerting.messages import Kind, Notice
 from drtool.monitoring.alerting.rules import LONGEST_COOLDOWN, UNREACHABLE, Route, due, may_try, next_try
 from drtool.monitoring.alerting.store import AlertStore
 from drtool.monitoring.conditions import Condition, Severity
-from drtool.monitoring.targets.base import Target
-from drtool.monitoring.targets.making import make_target
 from drtool.operations.reporting import Reporter
 from drtool.operations.unattended.alerting.conditions import Assessment, assess
 from drtool.operations.unattended.alerting.without_state import mark_of, take_over, tell_without_state, unusable
 from drtool.operations.unattended.attending.records import ledger_of
 from drtool.operations.unattended.standing.surveying import kept_survey
 from drtool.scheduling.ledger import unattended_directory
+
+if TYPE_CHECKING:
+    from drtool.monitoring.targets.base import Target
 
 #: A target that has failed so often, for so long, is itself something that the others are told of.
 _FAILURES, _FAILING = 3, timedelta(minutes=10)
@@ -86,6 +88,9 @@ def _takers(routes: Iterable[Route], event: Condition) -> list[str]:
 
 def targets_of(config: Config) -> dict[str, Target]:
     """The configured targets by name."""
+    # Only where there is something to tell: what speaks HTTP and SMTP takes long to import.
+    from drtool.monitoring.targets.making import make_target
+
     return {settings.label: make_target(settings) for settings in config.notify}
 
 
@@ -137,6 +142,8 @@ def _tell_with(
         if may_try(store.target(name).next, at)
     }
     told = Told()
+    if not any(waiting.values()):
+        return told
     for attempt in deliver(targets_of(config), waiting, socket.gethostname(), at):
         _note(told, attempt, reporter)
         if attempt.taken:

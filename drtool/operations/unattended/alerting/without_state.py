@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from drtool.config.root import Config
 from drtool.errors import StateError
@@ -22,7 +23,9 @@ from drtool.monitoring.alerting.delivering import Attempt, deliver
 from drtool.monitoring.alerting.messages import Kind, Notice
 from drtool.monitoring.alerting.rules import Route
 from drtool.monitoring.conditions import Condition, Severity
-from drtool.monitoring.targets.base import Target
+
+if TYPE_CHECKING:
+    from drtool.monitoring.targets.base import Target
 
 PAUSE = timedelta(minutes=30)
 

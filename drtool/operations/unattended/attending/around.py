@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drtool.config.masking import mask
 from drtool.config.root import Config
 from drtool.config.timing import Repeated
 from drtool.errors import ConfigError, HookError, NotificationError, PartialError
-from drtool.monitoring.pings import ALL_SECONDS, Pinger
 from drtool.operations.reporting import Reporter
 from drtool.operations.unattended.attending.hooks import AFTER, BEFORE, ON_ERROR, HookDone, run_hooks
 from drtool.operations.unattended.attending.turn import ENTRY, HOOK, RUN, SLOT
 from drtool.scheduling.ledger import Outcome, RunRecord, RunState
+
+if TYPE_CHECKING:
+    from drtool.monitoring.pings import Pinger
 
 #: How long (seconds) hooks and a ping may take where somebody wants this process to end.
 _HASTE_HOOK, _HASTE_PING = 10.0, 5.0
@@ -104,9 +106,13 @@ class Around:
     @contextmanager
     def _pinging(self, *, in_haste: bool = False) -> Iterator[Pinger | None]:
         ping = self._settings.ping
+        if ping is None:
+            yield None
+            return
+        from drtool.monitoring.pings import ALL_SECONDS, Pinger  # what speaks HTTP takes long to import
+
         try:
-            seconds = _HASTE_PING if in_haste else ALL_SECONDS
-            yield None if ping is None else Pinger(ping.url.reveal(), ping.ca_bundle, seconds)
+            yield Pinger(ping.url.reveal(), ping.ca_bundle, _HASTE_PING if in_haste else ALL_SECONDS)
         except (NotificationError, ConfigError) as error:
             self._reporter.warn(error.message)
 

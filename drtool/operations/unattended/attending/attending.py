@@ -27,7 +27,7 @@ from drtool.operations.unattended.attending.limits import in_time
 from drtool.operations.unattended.attending.records import Records, fresh, ledger_of
 from drtool.operations.unattended.attending.spreading import spread
 from drtool.operations.unattended.attending.turn import Turn
-from drtool.repository.manifests import new_id
+from drtool.repository.ids import new_id
 from drtool.scheduling.ledger import Outcome, RunRecord, RunState
 
 

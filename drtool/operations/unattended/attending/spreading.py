@@ -11,6 +11,7 @@ from drtool.local.clock import Clock
 from drtool.monitoring.conditions import Condition, Severity
 from drtool.operations.reporting import Reporter
 from drtool.operations.unattended.alerting.telling import tell
+from drtool.operations.unattended.configuration.keeping import keep_by_hand
 from drtool.operations.unattended.standing.exposing import expose
 from drtool.operations.unattended.standing.surveying import refresh_if_old, refreshed
 from drtool.scheduling.ledger import Ledger, Outcome, RunRecord, RunState
@@ -51,6 +52,8 @@ def _steps(
     clock: Clock,
     in_haste: bool,
 ) -> Iterator[Callable[[], object]]:
+    if ledger is not None:
+        yield lambda: keep_by_hand(config)
     # A store that failed a moment ago is left to schedule run: it may take long not to answer.
     if ledger is not None and not in_haste and outcome.state in (RunState.OK, RunState.PARTIAL):
         refresh = refresh_if_old if record.task in _FREQUENT else refreshed

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from drtool.config.loading import load_config
 from drtool.config.root import Config
-from drtool.errors import DrtoolError, InterruptedRunError
+from drtool.errors import ConfigError, DrtoolError, InterruptedRunError
 from drtool.local.clock import Clock
 from drtool.operations.reporting import Reporter
 from drtool.operations.unattended.attending.attending import end_dead
+from drtool.operations.unattended.configuration.keeping import keep
+from drtool.operations.unattended.configuration.noting import note_broken, note_good
 from drtool.operations.unattended.scheduling.children import Launcher
 from drtool.operations.unattended.scheduling.remains import LOST, overlapping, passed_over
 from drtool.operations.unattended.scheduling.supervising import Supervisor
@@ -59,6 +61,7 @@ class Scheduler:
         self._told = 0
         self._next = clock()
         self._read = _version(config.path)
+        self._kept: Config | None = None
 
     def run_due(self) -> list[RunRecord]:
         """Start what is due, and what becomes due while it runs; the runs that ended."""
@@ -137,7 +140,12 @@ class Scheduler:
         version = _version(self._config.path)
         if version == self._read:
             return True
-        config = load_config(self._config.path)
+        try:
+            config = load_config(self._config.path)
+        except ConfigError as error:
+            note_broken(self._ledger, self._config.path, error, self._clock())
+            raise
+        note_good(self._ledger, config.path)
         if unattended_directory(config.repository.state_dir, config.repository.url) != self._ledger.directory:
             return False
         self._config = self._supervisor.config = config
@@ -152,6 +160,10 @@ class Scheduler:
         self._bring_back(moment)
         acquaint(self._ledger, self._entries, moment)
         tick(self._ledger, moment)
+        if self._kept is not self._config:
+            note_good(self._ledger, self._config.path)
+            keep(self._config)
+            self._kept = self._config
 
     def _bring_back(self, moment: datetime) -> None:
         """Whatever is on record from later than now was written when the clock was ahead."""

@@ -13,7 +13,7 @@ from drtool.operations.unattended.attending.attending import end_dead
 from drtool.operations.unattended.scheduling.children import Call, Child, Ended, Launcher
 from drtool.operations.unattended.scheduling.remains import outcome_of
 from drtool.operations.unattended.scheduling.wishes import Wish, of_verification
-from drtool.repository.manifests import new_id
+from drtool.repository.ids import new_id
 from drtool.scheduling.ledger import Ledger, Outcome, RunRecord, RunState
 from drtool.scheduling.standings import take_turn
 

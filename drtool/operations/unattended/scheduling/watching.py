@@ -16,9 +16,9 @@ from drtool.scheduling.ledger import Ledger
 
 def watch(config: Config, ledger: Ledger, reporter: Reporter, clock: Clock) -> None:
     """Ask the repository how it stands where that was long ago, tell what is wrong, and bring metrics up to date; what
-    of this cannot be done is a warning."""
+    of this cannot be done is a warning. By a configuration without jobs the repository cannot be asked."""
     steps: tuple[Callable[[], object], ...] = (
-        lambda: refresh_if_old(config, ledger, clock),
+        *([lambda: refresh_if_old(config, ledger, clock)] if config.jobs else []),
         lambda: tell(config, reporter, clock),
         lambda: expose(config, reporter, clock),
     )

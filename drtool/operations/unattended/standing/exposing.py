@@ -11,26 +11,31 @@ from drtool.errors import DrtoolError
 from drtool.local.clock import Clock, now
 from drtool.monitoring.conditions import Severity
 from drtool.monitoring.metrics import Exposition
-from drtool.monitoring.textfile import write_textfile
-from drtool.operations.choosing import VERIFIED
+from drtool.monitoring.textfile import amend_textfile, write_textfile
 from drtool.operations.reporting import Reporter
 from drtool.operations.unattended.attending.records import ledger_of
 from drtool.operations.unattended.standing.courses import Course
 from drtool.operations.unattended.standing.status import JobStatus, ScheduleStatus, Status, gathered
 from drtool.operations.unattended.standing.survey import JobSurvey, LogSurvey, Survey
 from drtool.operations.unattended.standing.surveying import kept_survey
+from drtool.repository.levels import VERIFIED
 from drtool.scheduling.ledger import RunState
 
 _BACKUP, _VERIFY = "backup", "verify"
+_VALID = "drtool_configuration_valid"
 
 
 def expose(config: Config, reporter: Reporter, clock: Clock = now) -> None:
     """Write the file that ``metrics.textfile`` names, if it does, from what is kept here; asks nobody. What goes wrong
-    is a warning."""
+    is a warning. By a configuration without jobs nothing can be worked out: then what is there says that it is no valid
+    one, and stays as it is otherwise."""
     settings = config.metrics
     if settings is None:
         return
     try:
+        if not config.jobs:
+            amend_textfile(settings.textfile, _VALID, 0)
+            return
         with ledger_of(config, clock) as ledger:
             status = gathered(config, ledger, kept_survey(config, ledger), clock())
         write_textfile(settings.textfile, exposition(status, settings.labels))
@@ -52,6 +57,7 @@ def exposition(status: Status, labels: Mapping[str, str]) -> str:
         _tell_log(told, source, log)
     _tell_repository(told, status.survey)
     told.set("drtool_scheduler_last_tick_timestamp_seconds", _stamp(status.ticked))
+    told.set(_VALID, status.configuration_valid)
     for severity in Severity:
         count = sum(alert.condition.severity is severity for alert in status.alerts)
         told.set("drtool_open_alerts", count if status.runs_known and not status.problems else None, severity.label)

@@ -11,6 +11,7 @@ from drtool.config.root import Config
 from drtool.errors import StateError
 from drtool.local.clock import Clock, now
 from drtool.monitoring.alerting.store import Alert, open_alerts
+from drtool.operations.unattended.configuration.noting import broken
 from drtool.operations.unattended.standing.courses import Course, State, course
 from drtool.operations.unattended.standing.spaces import spaces
 from drtool.operations.unattended.standing.survey import JobSurvey, Survey
@@ -66,7 +67,8 @@ class ScheduleStatus:
 class Status:
     """Everything at a moment. ``survey`` says itself whether the repository answered. ``runs_known`` is False where
     this host keeps no record of runs; then there are no ``schedules``. ``ticked`` is when ``schedule run`` was last
-    called. ``problems`` are sentences on what could not be looked at here."""
+    called, ``configuration_valid`` whether it could use the configuration then. ``problems`` are sentences on what
+    could not be looked at here."""
 
     at: datetime
     jobs: tuple[JobStatus, ...]
@@ -76,6 +78,7 @@ class Status:
     runs_known: bool
     ticked: datetime | None
     problems: tuple[str, ...]
+    configuration_valid: bool
 
     @property
     def is_blind(self) -> bool:
@@ -121,6 +124,7 @@ def gathered(
         runs_known=ledger is not None,
         ticked=None if ledger is None else last_tick(ledger),
         problems=tuple(told),
+        configuration_valid=ledger is None or broken(ledger, config.path) is None,
     )
 
 

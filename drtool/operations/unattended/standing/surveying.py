@@ -12,10 +12,8 @@ from datetime import datetime
 from drtool.config.root import Config
 from drtool.errors import DrtoolError, InterruptedRunError, TransientStorageError
 from drtool.local.clock import Clock, now
-from drtool.operations.opening import repository_of
 from drtool.operations.unattended.standing.spaces import spaces
 from drtool.operations.unattended.standing.survey import Survey, Unanswered
-from drtool.operations.unattended.standing.taking import take_survey
 from drtool.scheduling.ledger import Ledger
 
 #: How long (seconds) the repository may take to answer; a request on its way is waited for.
@@ -28,6 +26,10 @@ _NOTE = "survey"
 
 def ask(config: Config, clock: Clock = now, limit: float = LIMIT) -> Survey:
     """Open the repository and take a survey; ``TransientStorageError`` where it takes longer than `limit` seconds."""
+    # schedule run asks once an hour, and goes by what is kept in every minute: a repository takes long to import.
+    from drtool.operations.opening import repository_of
+    from drtool.operations.unattended.standing.taking import take_survey
+
     late = threading.Event()
     timer = threading.Timer(limit, late.set)
     timer.daemon = True
@@ -105,6 +107,5 @@ __all__ = [
     "look",
     "refresh_if_old",
     "refreshed",
-    "take_survey",
     "unanswered",
 ]

@@ -5,20 +5,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from drtool.config.root import Config
 from drtool.errors import ConfigError
 from drtool.local.clock import Clock, now
 from drtool.operations.catalogue import Known, read_known
 from drtool.operations.opening import open_source
-from drtool.operations.pitr.reach import bases, moment
 from drtool.operations.unattended.standing.spaces import spaces
 from drtool.operations.unattended.standing.survey import Growth, JobSurvey, LogGap, LogSurvey, Survey
-from drtool.repository.archive import Archive, read_archive
 from drtool.repository.chain import Snapshot
-from drtool.repository.evidence import Level
+from drtool.repository.levels import Level
 from drtool.repository.repository import Repository
 from drtool.repository.segments import OPLOG, source_id
+
+if TYPE_CHECKING:
+    from drtool.repository.archive import Archive
 
 #: Over how many days growth is told.
 GROWTH_DAYS = (7, 30)
@@ -96,12 +98,16 @@ def _logs(repository: Repository, config: Config, known: Known, at: datetime) ->
     for name in config.sources:
         if next(repository.storage.list(f"{OPLOG}{source_id(repository.keyring, name)}/"), None) is None:
             continue
+        from drtool.repository.archive import read_archive  # after every backup, and most hosts archive no log
+
         archive = read_archive(repository, name)
         if archive.timelines:
             yield name, _log(archive, _leads_on(archive, config, known), at)
 
 
 def _log(archive: Archive, leads_on: bool | None, at: datetime) -> LogSurvey:
+    from drtool.operations.pitr.reach import moment
+
     current = archive.timelines[-1]
     until = moment(current.stretches[-1].end.at)
     gaps = [LogGap(moment(before.at), moment(after.at)) for before, after in reversed(current.gaps())]
@@ -113,6 +119,8 @@ def _leads_on(archive: Archive, config: Config, known: Known) -> bool | None:
         source = open_source(archive.source, config.sources[archive.source])
     except ConfigError:  # a password that cannot be fetched just now, say: the archive can be told of all the same
         return None
+    from drtool.operations.pitr.reach import bases
+
     with contextlib.closing(source):
         log = source.log()
         if log is None:
