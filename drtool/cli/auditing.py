@@ -43,7 +43,7 @@ def audited(ctx: click.Context, context: Context, arguments: Sequence[str]) -> I
         return
     from drtool.operations.unattended.auditing import recording as auditing
     from drtool.operations.unattended.auditing.entries import Deed, Result
-    from drtool.repository.manifests import new_id
+    from drtool.repository.ids import new_id
 
     place = _place(context)  # which begins the run's log, too
     deed = Deed(command, arguments, context.log.run if context.log is not None else new_id())

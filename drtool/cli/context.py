@@ -10,6 +10,7 @@ import click
 
 from drtool.cli.options import GlobalOptions
 from drtool.cli.output import Output
+from drtool.errors import ConfigError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -48,9 +49,31 @@ class Context:
         if self._config is None:
             from drtool.config.loading import load_config
 
-            self._config = load_config(self.options.config)
+            try:
+                self._config = load_config(self.options.config)
+            except ConfigError as error:
+                from drtool.operations.unattended.configuration.telling import dated
+
+                raise dated(error, self.options.config) from None
             self._begin_log(self._config)
         return self._config
+
+    def config_for_alerts(self) -> Config:
+        """The same, or else the last one that ``schedule run`` could use: alerts are there while the file is broken,
+        too. There may be no job in it."""
+        from drtool.operations.unattended.auditing.place import Place
+        from drtool.operations.unattended.configuration.keeping import last_good
+
+        try:
+            return self.config()
+        except ConfigError:
+            kept = last_good(self.options.config)
+            if kept is None or kept.is_anothers:
+                raise
+            self.reporter().warn("the configuration cannot be used: this goes by the last one that could be")
+            config = kept.read().config
+            self.place = Place.of(config)
+            return config
 
     def reporter(self) -> Reporter:
         """A new reporter on standard error, as this terminal and -q want it; it is closed when the command ends."""

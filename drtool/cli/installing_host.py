@@ -122,6 +122,13 @@ def _print(context: Context, name: str, text: str) -> None:
 
 
 def _tell(context: Context, kind: str, where: str, wishes: Wishes) -> None:
+    from drtool.errors import StateError
+    from drtool.operations.unattended.configuration.keeping import keep
+
+    try:
+        keep(context.config())  # here, where nothing confines drtool to the state directory
+    except StateError as error:
+        context.reporter().warn(f"{error.message}; {error.hint}")
     context.output.result(installed=kind, where=where, every=wishes.rhythm.seconds)
     context.output.ok(f"installed in {where}: looks every {duration(wishes.rhythm.seconds)} what is due")
     context.output.text("what that is, and when: drtool schedule list")

@@ -15,7 +15,7 @@ from drtool.errors import ExitCode
 from drtool.monitoring.logs.lines import Level
 from drtool.monitoring.logs.log import Log, open_log
 from drtool.operations.unattended.attending.turn import Turn
-from drtool.repository.manifests import new_id
+from drtool.repository.ids import new_id
 
 if TYPE_CHECKING:
     from drtool.cli.failures import Failure

@@ -27,7 +27,7 @@ def command(context: Context, key: str, who: str | None) -> None:
     from drtool.operations.unattended.alerting.alerts import acknowledge
     from drtool.operations.unattended.alerting.telling import tell
 
-    config = context.config()
+    config = context.config_for_alerts()
     name = who or os.environ.get("SUDO_USER") or user_name()
     alert = acknowledge(config, key, name)
     tell(config, context.reporter())

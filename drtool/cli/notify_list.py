@@ -21,7 +21,7 @@ def command(context: Context) -> None:
     from drtool.operations.unattended.alerting.alerts import standing_of_notifications
 
     at = now()
-    alerts, targets = standing_of_notifications(context.config())
+    alerts, targets = standing_of_notifications(context.config_for_alerts())
     for alert in alerts:
         condition = alert.condition
         context.output.line(

@@ -38,7 +38,8 @@ def global_options() -> list[click.Parameter]:
     return [
         GlobalOption(
             ["--config"],
-            type=click.Path(path_type=Path),
+            # Whether it can be read is told by who reads it: schedule run has somebody to tell.
+            type=click.Path(path_type=Path, readable=False),
             metavar="FILE",
             help="The configuration, if not in one of the usual places.",
             expose_value=False,

@@ -10,7 +10,7 @@ import click
 
 from drtool.cli.command import Context, drtool_command
 from drtool.cli.units import duration
-from drtool.errors import DrtoolError, PartialError, ScheduledRunError, StateError
+from drtool.errors import ConfigError, DrtoolError, PartialError, ScheduledRunError, StateError
 
 if TYPE_CHECKING:
     from drtool.config.root import Config
@@ -37,6 +37,8 @@ def command(context: Context, names: tuple[str, ...], dry_run: bool) -> None:
     while commands run, and starts what becomes due meanwhile: several at once, but what is about the same job one after
     the other. With NAMEs (of jobs and schedules) these are started now, due or not, and nothing else.
 
+    While the configuration cannot be used, nothing is started, and those whom the last good one names hear of it.
+
     What was missed while nobody called it is made up for, once. Exits with 1 when everything that was started failed,
     and with 3 when some of it did; a run that was skipped is no failure.
     """
@@ -44,7 +46,9 @@ def command(context: Context, names: tuple[str, ...], dry_run: bool) -> None:
     from drtool.operations.unattended.scheduling.processes import ProcessLauncher
     from drtool.operations.unattended.scheduling.scheduler import Scheduler
 
-    config, reporter = context.config(), context.reporter()
+    reporter = context.reporter()
+    # Whoever names something, or only looks, is there and sees what is wrong.
+    config = context.config() if names or dry_run else _unattended_config(context, reporter)
     with _opened(config, reporter) as ledger:
         scheduler = Scheduler(
             config, ledger, now, ProcessLauncher(config.path), reporter, lambda run: _show(context, run)
@@ -55,6 +59,17 @@ def command(context: Context, names: tuple[str, ...], dry_run: bool) -> None:
         runs = scheduler.run_now(names) if names else scheduler.run_due()
     context.output.result(runs=[run.id for run in runs])
     _judge(runs, scheduler.problems)
+
+
+def _unattended_config(context: Context, reporter: Reporter) -> Config:
+    """The configuration. Where it cannot be used nobody would hear of it, and of nothing else any more."""
+    try:
+        return context.config()
+    except ConfigError as error:
+        from drtool.operations.unattended.configuration.telling import tell_broken
+
+        tell_broken(context.options.config, error, reporter)
+        raise
 
 
 def _opened(config: Config, reporter: Reporter) -> Ledger:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from drtool.operations.inspecting import Sample
     from drtool.operations.logcheck import LogChecked
     from drtool.operations.verify import Verification
-    from drtool.repository.evidence import Level
+    from drtool.repository.levels import Level
 
 _SHOWN = 10
 _DAMAGED = "The problems are listed above. drtool repair snapshots says what is lost, and what can be healed."
@@ -73,7 +73,7 @@ def _verify(
     from drtool.operations.runs import registered
     from drtool.operations.soundness import Soundness
     from drtool.operations.verify import Verifier
-    from drtool.repository.evidence import Level
+    from drtool.repository.levels import Level
 
     level = wanted.label
     config = context.config()

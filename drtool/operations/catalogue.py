@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from drtool.errors import DrtoolError
 from drtool.operations.choosing import Chosen, choose
 from drtool.repository.chain import Catalogue, Snapshot, read_catalogue
-from drtool.repository.evidence import Level, Reached, reached, read_evidence
+from drtool.repository.evidence import Reached, reached, read_evidence
+from drtool.repository.levels import Level
 from drtool.repository.repository import Repository
 
 _NOTHING = Reached(Level.NONE, None, None, False)

@@ -9,12 +9,11 @@ from datetime import datetime, timedelta
 from drtool.errors import NoSuchSnapshotError, UsageError
 from drtool.operations.safekeeping import is_safety
 from drtool.repository.chain import Catalogue, Snapshot
-from drtool.repository.evidence import Level, Reached
+from drtool.repository.evidence import Reached
+from drtool.repository.levels import VERIFIED
 
 LATEST = "latest"
 LATEST_VERIFIED = "latest-verified"
-#: From this level on a snapshot counts as verified where ``latest-verified`` is asked for.
-VERIFIED = Level.READABLE
 
 
 @dataclass(frozen=True, slots=True)

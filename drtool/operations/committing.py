@@ -17,6 +17,7 @@ from drtool.operations.locking import lock_packs
 from drtool.operations.overlaying import is_overlay
 from drtool.operations.relying import packs_of
 from drtool.operations.rounds import Tools
+from drtool.repository.ids import new_id
 from drtool.repository.keyring import ChunkKind
 from drtool.repository.manifests import (
     MAX_MANIFEST_BYTES,
@@ -25,7 +26,6 @@ from drtool.repository.manifests import (
     Statistics,
     StreamEntry,
     encode_streams,
-    new_id,
     object_hash,
 )
 from drtool.repository.packs import pack_name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from drtool.errors import DamagedObjectError, DrtoolError, RepositoryError, StorageError
-from drtool.repository.manifests import new_id
+from drtool.repository.ids import new_id
 from drtool.repository.primitives import SigningKey
 from drtool.repository.repository import Repository
 from drtool.repository.sealed import Kind

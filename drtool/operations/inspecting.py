@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from drtool.errors import DamagedObjectError, ObjectMissingError, RepositoryError, UsageError, WrongKeyError
 from drtool.operations.contents import Contents, Listing, Need, Problem
 from drtool.repository.chunks import open_chunk
-from drtool.repository.evidence import Level
+from drtool.repository.levels import Level
 from drtool.repository.packs import Row, Slot, decode_header, pack_name
 from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository

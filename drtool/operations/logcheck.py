@@ -14,7 +14,7 @@ from drtool.operations.inspecting import Sample, inspect_packs
 from drtool.operations.reporting import Reporter
 from drtool.operations.surroundings import Surroundings
 from drtool.repository.archive import Archive, open_segment, read_archive
-from drtool.repository.evidence import Level
+from drtool.repository.levels import Level
 from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository
 from drtool.repository.segments import OPLOG, source_id

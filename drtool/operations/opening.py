@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,17 @@ _MAINTAINER = (
     "or repository.identity."
 )
 
+#: The classes of the types that drtool brings, in ``drtool.sources``: to ask every installed package takes long.
+BUILT_IN = {
+    "mongodb": "MongoSource",
+    "postgres": "PostgresSource",
+    "redis": "RedisSource",
+    "chroma": "ChromaSource",
+    "qdrant": "QdrantSource",
+    "lancedb": "LanceSource",
+    "milvus": "MilvusSource",
+    "files": "FilesSource",
+}
 
 #: Takes over repositories, with what closes them, when those who opened them are done.
 keeper: ContextVar[Callable[[Repository, ExitStack], None] | None] = ContextVar("keeper", default=None)
@@ -128,25 +140,33 @@ def maintained(settings: RepositorySettings, *, cancelled: threading.Event | Non
 
 def open_source(name: str, settings: SourceSettings) -> Source:
     """The source that the configuration calls `name`."""
-    for entry in entry_points(group=ENTRY_POINTS, name=settings.type):
-        factory: Any = entry.load()
-        source: Source = factory.from_settings(name, settings)
-        return source
-    raise ConfigError(
-        f"sources.{name}: nothing installed reads sources of type {settings.type}",
-        hint="drtool seems to be installed only in part: install it again with pip.",
-    )
+    factory = _class_of(settings.type)
+    if factory is None:
+        raise ConfigError(
+            f"sources.{name}: nothing installed reads sources of type {settings.type}",
+            hint="drtool seems to be installed only in part: install it again with pip.",
+        )
+    source: Source = factory.from_settings(name, settings)
+    return source
 
 
 def records_of(type_: str) -> Callable[[bytes], Iterator[Record]]:
     """What takes the chunks of sources of a type apart. ``ConfigError`` where nothing installed knows them."""
-    for entry in entry_points(group=ENTRY_POINTS, name=type_):
-        factory: type[Source] = entry.load()
-        return factory.records
-    raise ConfigError(
-        f"nothing installed reads sources of type {type_}",
-        hint="Install what brings that type of source, then run the command again.",
-    )
+    factory = _class_of(type_)
+    if factory is None:
+        raise ConfigError(
+            f"nothing installed reads sources of type {type_}",
+            hint="Install what brings that type of source, then run the command again.",
+        )
+    records: Callable[[bytes], Iterator[Record]] = factory.records
+    return records
+
+
+def _class_of(type_: str) -> Any:
+    """The class of a type's sources; None where nothing installed brings it."""
+    if type_ in BUILT_IN:
+        return getattr(import_module(f"drtool.sources.{type_}"), BUILT_IN[type_])
+    return next((entry.load() for entry in entry_points(group=ENTRY_POINTS, name=type_)), None)
 
 
 def source_like(stack: ExitStack, origin: SourceEntry, configured: Mapping[str, SourceSettings]) -> Source:

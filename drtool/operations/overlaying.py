@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drtool.operations.contents import Contents
 from drtool.repository.manifests import SourceEntry, StreamEntry
 from drtool.sources.base import Source
 from drtool.sources.reading import Consistency
-from drtool.sources.restoring import Replayed, RestorePlan, Target
+
+if TYPE_CHECKING:
+    from drtool.sources.restoring import Replayed, RestorePlan, Target
 
 #: Stands in the point of a source with an overlay: the point of the oldest instant that a part belongs to.
 OVERLAY_SINCE = "overlay_since"

@@ -97,12 +97,12 @@ class Intake:
 
             try:
                 found = read_each(units)
-                again = [number for number, unit in enumerate(units) if unit.stream.name in self._again]
-                self._again.clear()
-                for number in again:
-                    self._advance(-found[number].bytes)
-                for number, taken in zip(again, read_each([units[number] for number in again]), strict=True):
-                    found[number] = taken
+                while again := [number for number, unit in enumerate(units) if unit.stream.name in self._again]:
+                    self._again.clear()
+                    for number in again:
+                        self._advance(-found[number].bytes)
+                    for number, taken in zip(again, read_each([units[number] for number in again]), strict=True):
+                        found[number] = taken
                 return _holding(units, found)
             except BaseException:
                 view.cancel()

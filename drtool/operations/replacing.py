@@ -20,7 +20,7 @@ from drtool.operations.safekeeping import TAG, job_of_safety, safety_job
 from drtool.operations.unfinished import Unfinished
 from drtool.operations.verify import Verifier
 from drtool.repository.chain import Snapshot, read_catalogue
-from drtool.repository.evidence import Level
+from drtool.repository.levels import Level
 from drtool.repository.manifests import SourceEntry
 from drtool.repository.pins import PinKind
 from drtool.repository.repository import Repository

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from drtool.errors import DamagedObjectError, DrtoolError, RepositoryError, StorageError
 from drtool.operations.contents import Problem
-from drtool.repository.evidence import Level
 from drtool.repository.index import index_name
+from drtool.repository.levels import Level
 from drtool.repository.packs import ADDED_SLOT_BYTES
 from drtool.repository.repository import Repository
 from drtool.repository.sealed import Kind

@@ -21,7 +21,8 @@ from drtool.operations.surroundings import Surroundings
 from drtool.operations.trial import Tolerated, try_restore
 from drtool.repository import evidence
 from drtool.repository.chain import Snapshot
-from drtool.repository.evidence import Evidence, Level
+from drtool.repository.evidence import Evidence
+from drtool.repository.levels import Level
 from drtool.repository.manifests import SourceEntry
 from drtool.repository.packs import pack_name
 from drtool.repository.primitives import SigningKey

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from drtool.errors import DamagedObjectError, DrtoolError, TamperedError, WrongKeyError
+from drtool.repository.ids import new_id
 from drtool.repository.linked import AUDIT, Link, check_links, end_of, saw
-from drtool.repository.manifests import new_id, object_hash
+from drtool.repository.manifests import object_hash
 from drtool.repository.primitives import SigningKey
 from drtool.repository.repository import Repository
 from drtool.repository.sealed import Kind

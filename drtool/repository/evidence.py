@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from enum import IntEnum
 from types import UnionType
 from typing import Any
 
 from drtool.errors import DamagedObjectError, DrtoolError, TamperedError, WrongKeyError
+from drtool.repository.ids import new_id
+from drtool.repository.levels import Level
 from drtool.repository.linked import Link, check_links, end_of, saw
-from drtool.repository.manifests import new_id, object_hash
+from drtool.repository.manifests import object_hash
 from drtool.repository.primitives import SigningKey
 from drtool.repository.repository import Repository
 from drtool.repository.sealed import Kind
@@ -34,21 +35,6 @@ _TYPES: dict[str, type | UnionType] = {
     "proof": str | None,
     "seconds": float | int,
 }
-
-
-class Level(IntEnum):
-    """How far a snapshot was verified; each level includes the ones before."""
-
-    NONE = 0
-    LISTED = 1
-    INTACT = 2
-    READABLE = 3
-    RESTORED = 4
-
-    @property
-    def label(self) -> str:
-        """The word in listings and evidence."""
-        return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from drtool.errors import DamagedObjectError, FormatVersionError
@@ -20,12 +19,6 @@ STREAMS_PER_CHUNK = 256
 OVERLAY = "overlay"
 #: What this version understands of ``Manifest.requires``.
 UNDERSTOOD = frozenset({OVERLAY})
-
-
-def new_id(moment: datetime | None = None) -> str:
-    """A fresh id; ids sort by time: ``20261121t020000z-5f3a9c17e2``."""
-    moment = (moment or datetime.now(UTC)).astimezone(UTC)
-    return f"{moment:%Y%m%dt%H%M%Sz}-{os.urandom(5).hex()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from drtool.errors import DamagedObjectError, DrtoolError, TamperedError, WrongKeyError
 from drtool.repository.chain import Snapshot
-from drtool.repository.manifests import new_id
+from drtool.repository.ids import new_id
 from drtool.repository.primitives import SigningKey
 from drtool.repository.repository import Repository
 from drtool.repository.sealed import Kind

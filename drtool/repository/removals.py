@@ -11,8 +11,9 @@ from drtool.errors import DrtoolError
 from drtool.repository.archive import Archived
 from drtool.repository.chain import ChainKey, Snapshot, follow_removals
 from drtool.repository.evidence import EVIDENCE
+from drtool.repository.ids import new_id
 from drtool.repository.linked import REMOVALS, Link, end_of, saw
-from drtool.repository.manifests import SNAPSHOTS, new_id
+from drtool.repository.manifests import SNAPSHOTS
 from drtool.repository.primitives import SigningKey
 from drtool.repository.repository import Repository
 from drtool.repository.sealed import Kind

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from drtool.errors import DrtoolError, RunExpiredError
-from drtool.repository.manifests import new_id
+from drtool.repository.ids import new_id
 from drtool.repository.repository import Repository
 from drtool.repository.sealed import Kind
 from drtool.repository.trust import utc_now

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from drtool.errors import DamagedObjectError, DrtoolError
-from drtool.repository.manifests import new_id, object_hash
+from drtool.repository.ids import new_id
+from drtool.repository.manifests import object_hash
 from drtool.repository.repository import Repository
 from drtool.repository.sealed import Kind
 from drtool.repository.trust import utc_now

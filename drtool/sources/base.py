@@ -12,13 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from drtool.sources.cutting import Record
-from drtool.sources.exporting import Exporter, ExportPlace
-from drtool.sources.log import Log
 from drtool.sources.reading import Consistency, Prepared, StreamInfo
-from drtool.sources.restoring import StreamDigest, Target
+
+if TYPE_CHECKING:
+    from drtool.sources.exporting import Exporter, ExportPlace
+    from drtool.sources.log import Log
+    from drtool.sources.restoring import StreamDigest, Target
 
 MISSING: Final = object()
 """What `Source.values` gives for a record without the field."""

@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drtool.errors import UsageError
 from drtool.sources.base import Compared, Lack
 from drtool.sources.comparing import compare_identical
-from drtool.sources.exporting import ExportItem
-from drtool.sources.log import Log
 from drtool.sources.reading import WHOLE, Base, Changes, KeyRange, StreamInfo
-from drtool.sources.restoring import Loaded, Rehearsed, Replayed, RestoreItem, RestorePlan, Stop, StreamDigest
+
+if TYPE_CHECKING:
+    from drtool.sources.exporting import ExportItem
+    from drtool.sources.log import Log
+    from drtool.sources.restoring import Loaded, Rehearsed, Replayed, RestoreItem, RestorePlan, Stop, StreamDigest
 
 
 class PlainSource:

@@ -143,7 +143,7 @@ class View(Protocol):
 
         A part with an upper bound, unless strict, goes on past it until the cuts join those of the next part
         (``drtool.sources.cutting``). Raises ``InstantMovedError`` when the instant can no longer be read, and
-        ``ReadAgainError``, once for a stream or so, where its parts have to be read another way.
+        ``ReadAgainError`` where all parts of the stream have to be read again.
         """
 
     def changes(self, since: Mapping[str, Any], bases: Mapping[str, Base]) -> Changes:

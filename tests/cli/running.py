@@ -39,12 +39,15 @@ class Ended:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without what drtool looks at, and with `extra`.
+    """This process's environment without what drtool looks at but for the tests' own default state directory, and with
+    `extra`.
 
     Nor does it keep Python from keeping its compiled modules: each process would compile drtool anew.
     """
     left_out = ("DRTOOL", "_DRTOOL", "XDG_", "PYTHONDONTWRITEBYTECODE")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+    kept = {
+        name: value for name, value in os.environ.items() if name == "XDG_STATE_HOME" or not name.startswith(left_out)
+    }
     return kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "100", **(extra or {})}
 
 
@@ -72,3 +75,21 @@ def drtool(
 def hidden(*arguments: str) -> Ended:
     """Run it with the commands of tests/cli/hidden.py."""
     return drtool(*arguments, module=HIDDEN)
+
+
+def imported(*arguments: str, cwd: Path | None = None) -> set[str]:
+    """The modules that a command has imported when it is done, well or not."""
+    script = (
+        "import json, sys\nfrom drtool.cli.main import run\n"
+        f"run({list(arguments)!r})\nprint(json.dumps(sorted(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=cwd or ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))

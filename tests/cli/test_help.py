@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
-import subprocess
-import sys
 
 import click
 import pytest
@@ -13,27 +10,14 @@ import pytest
 from drtool import __version__
 from drtool.cli.command import Command
 from drtool.cli.table import ENTRIES, GROUPS
-from tests.cli.running import ROOT, drtool, environment
+from tests.cli.running import drtool, imported
 
 SLOW = ("boto3", "botocore", "pymongo", "bson", "pydantic", "rich", "cryptography", "yaml", "croniter", "zstandard")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["config", "--help"], ["--version"], ["confg"]])
 def test_imports_nothing_slow(arguments: list[str]) -> None:
-    script = (
-        "import json, sys\nfrom drtool.cli.main import run\n"
-        f"run({arguments!r})\nprint(json.dumps(sorted(sys.modules)))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    modules = set(json.loads(done.stdout.splitlines()[-1]))
+    modules = imported(*arguments)
     assert "drtool.cli.main" in modules
     assert not modules & set(SLOW)
     assert not modules & {entry.module for entry in ENTRIES}

@@ -41,6 +41,7 @@ def _status(*jobs: JobStatus, **changes: Any) -> Status:
         runs_known=True,
         ticked=_NOW - timedelta(minutes=1),
         problems=(),
+        configuration_valid=True,
     )
     return replace(well, **changes)
 

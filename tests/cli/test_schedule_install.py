@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from drtool.operations.unattended.configuration.keeping import last_good
 from drtool.scheduling.installing.systemd import Systemd
 from tests.cli.running import Ended
 from tests.operations.site import drtool
@@ -44,6 +45,18 @@ def table(host: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _schedule(host: Path, *arguments: str, json: bool = False) -> Ended:
     options = ["--config", str(host / "drtool.yaml"), *(["--json"] if json else [])]
     return drtool(*options, "schedule", *arguments, cwd=host, env=dict(os.environ))
+
+
+def test_the_configuration_is_kept_where_a_confined_service_could_not_note_it(host: Path, table: Path) -> None:
+    assert last_good(host / "drtool.yaml") is None
+    assert _schedule(host, "install", "--cron", "--env-file", "drtool.env", "--print").code == 0
+    assert last_good(host / "drtool.yaml") is None
+    assert _schedule(host, "install", "--cron", "--env-file", "drtool.env", "--yes").code == 0
+    assert table.read_text().startswith("# mine\n")
+    (host / "drtool.yaml").unlink()
+    kept = last_good(host / "drtool.yaml")
+    assert kept is not None
+    assert (kept.text, kept.state_dir) == (_TEXT, host / "state")
 
 
 def test_the_difference_is_shown_and_nothing_is_done_unasked(host: Path, table: Path) -> None:

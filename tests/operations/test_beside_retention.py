@@ -17,9 +17,10 @@ from drtool.operations.reporting import Silent
 from drtool.operations.verify import Verifier
 from drtool.repository.archive import read_archive
 from drtool.repository.chain import Snapshot, read_catalogue
-from drtool.repository.evidence import EVIDENCE, Level, record
+from drtool.repository.evidence import EVIDENCE, record
 from drtool.repository.going import RETENTION
 from drtool.repository.layout import Layout
+from drtool.repository.levels import Level
 from drtool.repository.linked import REMOVALS
 from drtool.repository.manifests import SNAPSHOTS, object_hash
 from drtool.repository.removals import Finding, Removal, announce

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from drtool.errors import NoSuchSnapshotError, UsageError
 from drtool.operations.choosing import choose, instant_of
 from drtool.repository.chain import Catalogue, Snapshot
-from drtool.repository.evidence import Level, Reached
+from drtool.repository.evidence import Reached
+from drtool.repository.levels import Level
 from drtool.repository.manifests import Manifest, Statistics
 
 START = datetime(2026, 3, 1, 2, tzinfo=UTC)

@@ -17,7 +17,7 @@ from drtool.operations.repair.versions import bring_back
 from drtool.operations.reporting import Silent
 from drtool.operations.verify import Verification, Verifier
 from drtool.repository.chain import read_catalogue
-from drtool.repository.evidence import Level
+from drtool.repository.levels import Level
 from drtool.repository.locks import MOMENTARY, LockRule
 from drtool.repository.manifests import SourceEntry
 from drtool.repository.packs import pack_name

@@ -19,8 +19,9 @@ from drtool.operations.overlaying import OVERLAY_SINCE
 from drtool.repository.keyring import ChunkKind
 from drtool.repository.packs import pack_name
 from drtool.repository.reader import ChunkReader
-from drtool.sources.reading import Consistency
-from tests.operations.memory import Host, MemorySource
+from drtool.sources.cutting import Chunk, CutRule
+from drtool.sources.reading import Consistency, KeyRange, ReadAgainError, StreamInfo
+from tests.operations.memory import Host, MemorySource, MemoryView
 from tests.repository.builders import Made, make
 
 
@@ -318,6 +319,24 @@ def test_records_that_lie_astray_are_in_the_snapshot(host: Host) -> None:
     keys = sorted(host.source.held["a"])
     host.source.astray = {"a": {keys[1], keys[len(keys) // 2]}, "b": set()}
     result = host.backup()
+    assert (result.records, host.source.views) == (sum(map(len, host.source.held.values())), 1)
+    _same_as_full(host)
+
+
+def test_a_stream_may_have_to_be_read_again_twice(host: Host) -> None:
+    keys = sorted(host.source.held["a"])
+    host.source.astray = {"a": {keys[1], keys[len(keys) // 2]}}
+    read, times = MemoryView.chunks, [2]
+
+    def chunks(view: MemoryView, stream: StreamInfo, part: KeyRange, rule: CutRule) -> Iterator[Chunk]:
+        yield from read(view, stream, part, rule)
+        if part.together and part.upper is None and times:
+            times.pop()
+            raise ReadAgainError(stream.name)
+
+    with mock.patch.object(MemoryView, "chunks", chunks):
+        result = host.backup()
+    assert not times
     assert (result.records, host.source.views) == (sum(map(len, host.source.held.values())), 1)
     _same_as_full(host)
 

@@ -16,7 +16,8 @@ from drtool.operations.inspecting import Sample
 from drtool.operations.reporting import Silent
 from drtool.operations.verify import Verification, Verifier
 from drtool.repository.chain import read_catalogue
-from drtool.repository.evidence import Level, reached, read_evidence
+from drtool.repository.evidence import reached, read_evidence
+from drtool.repository.levels import Level
 from drtool.repository.repository import Repository
 from drtool.sources.base import Compared
 from drtool.sources.reading import Proof

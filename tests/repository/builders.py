@@ -11,9 +11,10 @@ from typing import Any
 from drtool.repository.agent_key import AgentKey
 from drtool.repository.chain import Snapshot, open_snapshot
 from drtool.repository.identity import Identity
+from drtool.repository.ids import new_id
 from drtool.repository.keyring import ChunkKind
 from drtool.repository.locks import LockRule
-from drtool.repository.manifests import Manifest, SourceEntry, Statistics, StreamEntry, encode_streams, new_id
+from drtool.repository.manifests import Manifest, SourceEntry, Statistics, StreamEntry, encode_streams
 from drtool.repository.pages import Bounds, ChunkRef, PageBuilder
 from drtool.repository.primitives import SigningKey
 from drtool.repository.repository import Repository, create

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from drtool.repository.evidence import Level, record
+from drtool.repository.evidence import record
+from drtool.repository.levels import Level
 from drtool.storage.directory import DirectoryStorage
 from tests.repository.builders import (
     Made,

@@ -20,10 +20,11 @@ from drtool.errors import (
 )
 from drtool.repository.agent_key import AgentKey
 from drtool.repository.chain import read_catalogue
-from drtool.repository.evidence import EVIDENCE, Level, reached, record
+from drtool.repository.evidence import EVIDENCE, reached, record
 from drtool.repository.identity import Identity
 from drtool.repository.index import decode_index, encode_index, index_name
 from drtool.repository.keyring import ChunkKind
+from drtool.repository.levels import Level
 from drtool.repository.manifests import SNAPSHOTS, decode_streams
 from drtool.repository.packs import pack_name
 from drtool.repository.pages import walk

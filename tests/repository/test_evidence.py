@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from drtool.errors import DamagedObjectError, MissingObjectError, TamperedError
-from drtool.repository.evidence import EVIDENCE, Evidence, Level, Reached, reached, record
+from drtool.repository.evidence import EVIDENCE, Evidence, Reached, reached, record
+from drtool.repository.levels import Level
 from drtool.repository.manifests import object_hash
 from drtool.repository.primitives import SigningKey
 from drtool.repository.repository import Repository

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from drtool.errors import DrtoolError, RepositoryError, UnknownSignerError
 from drtool.repository import held
 from drtool.repository.chain import read_catalogue
-from drtool.repository.evidence import Level, reached, record
+from drtool.repository.evidence import reached, record
 from drtool.repository.held import HeldObjects
+from drtool.repository.levels import Level
 from drtool.repository.repository import Repository
 from drtool.repository.sealed import Kind
 from drtool.storage.base import ObjectInfo

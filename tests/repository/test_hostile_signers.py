@@ -12,6 +12,7 @@ from drtool.errors import DamagedObjectError, StorageError
 from drtool.repository import evidence
 from drtool.repository.chain import read_catalogue
 from drtool.repository.keyring import ChunkKind
+from drtool.repository.levels import Level
 from drtool.repository.manifests import Manifest
 from drtool.repository.pages import Inner, Leaf, PageRef, decode_page, encode_inner, encode_leaf, leaf_refs, page_ids
 from drtool.repository.sealed import Kind
@@ -55,12 +56,12 @@ def test_a_length_that_is_no_number(made: Made) -> None:
 def test_evidence_that_makes_no_sense_is_reported_and_left_out(made: Made, changes: dict[str, Any]) -> None:
     repository = made.as_both()
     snapshot = commit(repository)
-    evidence.record(repository, evidence_of(snapshot.hash, evidence.Level.INTACT), repository.signer)
+    evidence.record(repository, evidence_of(snapshot.hash, Level.INTACT), repository.signer)
     [name] = [info.name for info in repository.storage.list("evidence/")]
     fields = json.loads(repository.open_object(Kind.EVIDENCE, name).payload)
     odd = put_record(repository, Kind.EVIDENCE, "evidence/", {**fields, **changes})
     levels, problems = evidence.reached(repository)
-    assert levels[snapshot.hash].level is evidence.Level.INTACT
+    assert levels[snapshot.hash].level is Level.INTACT
     assert any(odd in problem.message for problem in problems)
 
 

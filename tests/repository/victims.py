@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from drtool.repository.chain import read_catalogue
-from drtool.repository.evidence import Evidence, Level
+from drtool.repository.evidence import Evidence
 from drtool.repository.keyring import ChunkKind
+from drtool.repository.levels import Level
 from drtool.repository.manifests import StreamEntry, decode_streams
 from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository

@@ -115,6 +115,14 @@ def test_another_kind_of_id_is_an_error(other: bytes, place: int) -> None:
         list(in_order([b"".join(documents)], None, None))
 
 
+@pytest.mark.parametrize("numbers", [[1, 2, 2, 3], [3, 2, 1, 2], [2, 3, 1, 2]])
+@pytest.mark.parametrize("at_a_time", [1, 2, 3, 4])
+def test_the_same_id_twice_is_an_error(numbers: list[int], at_a_time: int) -> None:
+    documents = [_one(number) for number in numbers]
+    with pytest.raises(OutOfOrderError):
+        list(in_order(_buffers(documents, [at_a_time]), None, None))
+
+
 def test_sorting_everything_again_and_again_is_given_up() -> None:
     numbers = [number ^ 1023 for number in range(20_000)]
     small = mock.patch.multiple(window, WINDOW_BYTES=400_000, _PIECE_BYTES=5_000, _SORTED_START=100_000)
@@ -252,6 +260,15 @@ def test_later_views_of_a_run_keep_what_they_read(replica_set: Server, client: C
                 together.append([part.together for part in view.split(stream, 4)])
     assert all(together[0])
     assert not any(together[1])
+
+
+def test_large_documents_are_not_worth_finding_borders(replica_set: Server, client: Client, database: str) -> None:
+    large = b"x" * 20_000
+    client[database].c.insert_many([{"_id": ObjectId(each), "x": large} for each in _ids(100)])
+    with _view(replica_set.uri, database) as (view, stream):
+        parts = view.split(stream, 4)
+        assert len(parts) > 1
+        assert not any(part.together for part in parts)
 
 
 def test_collections_that_have_no_such_records(replica_set: Server, client: Client, database: str) -> None:

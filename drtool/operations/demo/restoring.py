@@ -19,7 +19,7 @@ from drtool.operations.runs import registered
 from drtool.operations.together import Together
 from drtool.operations.verify import Verification, Verifier
 from drtool.operations.wishing import Wish
-from drtool.repository.evidence import Level
+from drtool.repository.levels import Level
 from drtool.sources.base import Source
 from drtool.sources.reading import Proof
 

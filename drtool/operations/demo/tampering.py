@@ -18,7 +18,7 @@ from drtool.operations.opening import repository_of
 from drtool.operations.reporting import Reporter
 from drtool.operations.verify import Verification, Verifier
 from drtool.repository.cache import Location
-from drtool.repository.evidence import Level
+from drtool.repository.levels import Level
 from drtool.repository.packs import pack_name
 from drtool.repository.reader import ChunkReader
 

@@ -16,7 +16,7 @@ from drtool.operations.inspecting import Sample
 from drtool.operations.opening import repository_of
 from drtool.operations.reporting import Reporter
 from drtool.operations.verify import Verifier
-from drtool.repository.evidence import Level
+from drtool.repository.levels import Level
 from drtool.repository.manifests import SourceEntry
 from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository

@@ -8,9 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from drtool.local.clock import Clock, now
+from drtool.monitoring.alerting.wording import moment
 from drtool.monitoring.targets.reaching import reach, reach_web
 from drtool.operations.doctor.findings import Finding, Verdict, tried
 from drtool.operations.unattended.attending.records import ledger_of
+from drtool.operations.unattended.configuration.keeping import default_dir, is_found_by_path
+from drtool.operations.unattended.configuration.noting import broken
 from drtool.scheduling.entries import entries_of
 from drtool.scheduling.installing.finding import Installation, installed
 from drtool.scheduling.ledger import RunState
@@ -32,6 +35,7 @@ def examine_unattended(config: Config, clock: Clock = now) -> Iterator[Finding]:
     yield from _scheduled(config)
     if entries_of(config):
         yield from tried("schedule", lambda: _called(config, clock()))
+        yield from tried("configuration", lambda: _usable(config))
         yield from tried("runs", lambda: _running(config, clock))
     pings = {name: one.ping for name, one in [*config.jobs.items(), *config.schedules.items()] if one.ping is not None}
     for name, ping in pings.items():
@@ -86,6 +90,26 @@ def _called(config: Config, moment: datetime) -> Iterator[Finding]:
         # No failure: whoever only restores here has the schedules in the configuration all the same.
         about = "there are schedules, and nothing on this host calls drtool schedule run"
         yield Finding("schedule", Verdict.WARNING, about, _INSTALL)
+
+
+def _usable(config: Config) -> Iterator[Finding]:
+    """By ``schedule run``, whose environment and account may be others? And would somebody hear of it if not?"""
+    with ledger_of(config) as ledger:
+        found, last = broken(ledger, config.path), last_tick(ledger)
+    if found is not None:
+        about = (
+            f"drtool schedule run has not been able to use it since {moment(found.since)}: {'; '.join(found.problems)}"
+        )
+        hint = "From here it can be used: is there a variable, or a right, that cron or systemd does not have?"
+        yield Finding("configuration", Verdict.FAILED, about, hint)
+    if last is not None and not is_found_by_path(config):
+        yield Finding(
+            "configuration",
+            Verdict.WARNING,
+            f"{default_dir() or 'an account without a home'} has no note that the state is in"
+            f" {config.repository.state_dir}: where the configuration is gone, nobody hears of it",
+            "drtool schedule install writes it, called by the same user.",
+        )
 
 
 def _installation(one: Installation) -> Finding:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from drtool.operations.catalogue import Known
 from drtool.repository.chain import ChainKey, Snapshot
-from drtool.repository.evidence import Level
+from drtool.repository.levels import Level
 from drtool.repository.pins import Pin
 from drtool.repository.presence import Registered
 

@@ -11,7 +11,8 @@ from typing import Any
 from drtool.errors import DamagedObjectError, TamperedError, WrongKeyError
 from drtool.repository.archive import Archived, open_segment
 from drtool.repository.chain import Snapshot
-from drtool.repository.evidence import EVIDENCE, Level
+from drtool.repository.evidence import EVIDENCE
+from drtool.repository.levels import Level
 from drtool.repository.manifests import object_hash
 from drtool.repository.removals import Finding
 from drtool.repository.repository import Repository

@@ -13,7 +13,6 @@ from drtool.errors import UsageError
 from drtool.sources.base import MISSING, Compared, Lack, Probe, Sandbox
 from drtool.sources.comparing import compare_identical, compare_in_order
 from drtool.sources.cutting import Record
-from drtool.sources.exporting import Exporter, ExportPlace
 from drtool.sources.files.definitions import Definition
 from drtool.sources.files.lacking import find_lacks
 from drtool.sources.files.memory import Memory
@@ -26,6 +25,7 @@ from drtool.sources.plain import PlainSource
 from drtool.sources.reading import Consistency, Proof, StreamInfo
 
 if TYPE_CHECKING:
+    from drtool.sources.exporting import Exporter, ExportPlace
     from drtool.sources.files.target import FilesTarget
 
 

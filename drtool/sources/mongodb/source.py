@@ -13,7 +13,6 @@ from drtool.errors import ConfigError, UsageError
 from drtool.sources.bandwidth import Bandwidth
 from drtool.sources.base import Lack, Probe, Sandbox
 from drtool.sources.cutting import Record
-from drtool.sources.exporting import Exporter, ExportPlace
 from drtool.sources.mongodb import accounts, definitions, names, roles
 from drtool.sources.mongodb import uri as uris
 from drtool.sources.mongodb.catalogue import Entry, database_names, list_catalogue
@@ -29,10 +28,11 @@ from drtool.sources.mongodb.splitting import PART_BYTES
 from drtool.sources.mongodb.view import MongoView
 from drtool.sources.plain import PlainSource
 from drtool.sources.reading import Consistency, StreamInfo
-from drtool.sources.restoring import StreamDigest
 
 if TYPE_CHECKING:
+    from drtool.sources.exporting import Exporter, ExportPlace
     from drtool.sources.mongodb.target import MongoTarget
+    from drtool.sources.restoring import StreamDigest
 
 _OLD = (
     "This server is older than MongoDB 5.0: it cannot be read at one instant, so the backup is fuzzy. "

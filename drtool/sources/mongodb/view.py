@@ -41,6 +41,9 @@ from drtool.sources.reading import (
 #: Larger collections are not read as they lie: should it come to nothing, at the end or because the instant passed, all
 #: of it is read twice.
 _MOST_AS_IT_LIES = 4_000_000_000
+#: Nor are those of larger documents: they cost the server the same in either order, and it reads hundreds of them to
+#: find each border.
+_LARGEST_AS_IT_LIES = 16_000
 
 
 class MongoView:
@@ -192,7 +195,9 @@ class MongoView:
     def _lay(self, stream: StreamInfo, entry: Entry, ranges: Sequence[KeyRange]) -> Sequence[KeyRange]:
         """Ranges to be read as their records lie; none where that does not help."""
         plain = entry.definition.kind is Kind.COLLECTION
-        if not (self._as_it_lies and plain) or self._frozen.sizes[entry.name].bytes > _MOST_AS_IT_LIES:
+        size = self._frozen.sizes[entry.name]
+        large = size.bytes > min(_MOST_AS_IT_LIES, _LARGEST_AS_IT_LIES * size.records)
+        if not (self._as_it_lies and plain) or large:
             return ()
         self._stretches[stream.name] = laying.lay(self._reader, self._collection(entry), ranges)
         return tuple(self._stretches[stream.name])

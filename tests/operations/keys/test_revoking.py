@@ -16,8 +16,9 @@ from drtool.operations.keys.revoking import Revoked, revoke
 from drtool.operations.keys.rotating import rotate
 from drtool.operations.reporting import Silent
 from drtool.repository.chain import Snapshot, read_catalogue
-from drtool.repository.evidence import Level, reached, record
-from drtool.repository.manifests import new_id
+from drtool.repository.evidence import reached, record
+from drtool.repository.ids import new_id
+from drtool.repository.levels import Level
 from drtool.repository.repository import Repository
 from drtool.repository.runs import Run
 from drtool.repository.sealed import Kind

@@ -10,7 +10,7 @@ from drtool.operations.inspecting import Sample
 from drtool.operations.reporting import Silent
 from drtool.operations.verify import Verification, Verifier
 from drtool.repository.chain import read_catalogue
-from drtool.repository.evidence import Level
+from drtool.repository.levels import Level
 from drtool.repository.repository import Repository
 
 

@@ -10,8 +10,9 @@ from drtool.errors import LockedError, RefusedError, WrongKeyError
 from drtool.operations.catalogue import read_known
 from drtool.operations.repair.acknowledging import acknowledge, told
 from drtool.repository.chain import read_catalogue
-from drtool.repository.evidence import EVIDENCE, Level, record
+from drtool.repository.evidence import EVIDENCE, record
 from drtool.repository.leases import Lease, new_owner
+from drtool.repository.levels import Level
 from drtool.repository.removals import LEASE, read_announced
 from tests.repository.builders import Made, commit
 from tests.repository.victims import evidence_of

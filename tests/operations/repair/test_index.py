@@ -12,7 +12,7 @@ from drtool.operations.prune.prune import Wishes, prune
 from drtool.operations.repair.index import IndexFound, IndexRepair, IndexRepaired
 from drtool.operations.reporting import Silent
 from drtool.repository.chain import read_catalogue
-from drtool.repository.evidence import Level
+from drtool.repository.levels import Level
 from drtool.repository.packs import pack_name
 from drtool.repository.repository import Repository
 from drtool.repository.tombstones import claim, put_tombstones

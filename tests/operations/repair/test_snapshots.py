@@ -18,8 +18,8 @@ from drtool.operations.contents import Contents
 from drtool.operations.repair.snapshots import Losses, Marked, SnapshotRepair
 from drtool.operations.reporting import Silent
 from drtool.repository.chain import read_catalogue
-from drtool.repository.evidence import Level
 from drtool.repository.keyring import ChunkKind
+from drtool.repository.levels import Level
 from drtool.repository.packs import pack_name
 from drtool.repository.reader import ChunkReader
 from drtool.repository.repository import Repository

@@ -14,8 +14,9 @@ from drtool.operations.reporting import Silent
 from drtool.operations.retention.applying import Applied, apply
 from drtool.operations.retention.planning import Obstacle, Plan, make_plan
 from drtool.repository.chain import Snapshot
-from drtool.repository.evidence import Level, record
-from drtool.repository.manifests import new_id
+from drtool.repository.evidence import record
+from drtool.repository.ids import new_id
+from drtool.repository.levels import Level
 from drtool.repository.primitives import SigningKey
 from drtool.repository.repository import Repository
 from tests.repository.builders import Made, commit

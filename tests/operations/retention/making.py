@@ -8,8 +8,10 @@ from datetime import datetime
 from drtool.operations.catalogue import Known
 from drtool.operations.retention.guards import Surroundings
 from drtool.repository.chain import Catalogue, Snapshot
-from drtool.repository.evidence import Level, Reached
-from drtool.repository.manifests import Manifest, SourceEntry, Statistics, new_id
+from drtool.repository.evidence import Reached
+from drtool.repository.ids import new_id
+from drtool.repository.levels import Level
+from drtool.repository.manifests import Manifest, SourceEntry, Statistics
 from drtool.repository.pins import Pin
 from drtool.repository.presence import Registered
 

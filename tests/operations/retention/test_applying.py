@@ -29,9 +29,11 @@ from drtool.operations.retention.applying import apply
 from drtool.operations.retention.planning import Obstacle
 from drtool.operations.retention.protecting import protect, release
 from drtool.operations.runs import require_still_there
-from drtool.repository.evidence import Level, record
+from drtool.repository.evidence import record
+from drtool.repository.ids import new_id
 from drtool.repository.leases import Lease, new_owner
-from drtool.repository.manifests import SourceEntry, new_id
+from drtool.repository.levels import Level
+from drtool.repository.manifests import SourceEntry
 from drtool.repository.pins import read_pins
 from drtool.repository.removals import Removal, announce, read_announced
 from drtool.repository.runs import Run

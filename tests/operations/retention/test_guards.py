@@ -15,7 +15,7 @@ from drtool.config.jobs import Job
 from drtool.operations.retention.guards import guarded, taken_at, unplaced
 from drtool.operations.retention.planning import Obstacle, decide
 from drtool.repository.chain import Snapshot
-from drtool.repository.evidence import Level
+from drtool.repository.levels import Level
 from drtool.repository.pins import Pin
 from drtool.repository.presence import Registered
 from tests.operations.retention.making import around, snapshot

@@ -22,9 +22,9 @@ from drtool.operations.reporting import Silent
 from drtool.operations.soundness import Soundness
 from drtool.operations.verify import Verifier
 from drtool.repository.chain import read_catalogue
-from drtool.repository.evidence import Level
 from drtool.repository.identity import Identity
 from drtool.repository.keyring import ChunkKind
+from drtool.repository.levels import Level
 from drtool.repository.packs import ADDED_SLOT_BYTES, added_slots_name, pack_name
 from drtool.repository.pins import protect
 from drtool.repository.reader import ChunkReader

@@ -11,8 +11,8 @@ import pytest
 
 from drtool.repository.agent_key import AgentKey
 from drtool.repository.chain import read_catalogue
-from drtool.repository.evidence import Level
 from drtool.repository.keyring import ChunkKind
+from drtool.repository.levels import Level
 from drtool.repository.packs import MAGIC
 from drtool.repository.removals import Removal, announce
 from drtool.repository.sealed import Kind

@@ -94,7 +94,7 @@ def _told_border(reader: Reader, collection: Collection, key: bytes) -> tuple[Sp
     except _NotToldError:
         return None
     except SourceError as error:
-        # Options that this server does not know, or not here: the index is there all the same.
+        # The server knows these options not, or not here; not what is a kind of its own: unreachable, login, moved.
         if type(error) is SourceError and isinstance(error.__cause__, OperationFailure):
             return None
         raise
@@ -103,12 +103,13 @@ def _told_border(reader: Reader, collection: Collection, key: bytes) -> tuple[Sp
 def _border(reader: Reader, collection: Collection, key: bytes) -> tuple[Spot, bytes] | None:
     """A record near `key`, and the least key of those behind it, where all before it have lesser ones; None where
     there is no such place."""
-    if key[0] != _OBJECT_ID:
+    if key[:1] != bytes((_OBJECT_ID,)):
         return None
     around = [_spot(document) for document in reader.next_below(collection, key)]
     if around:
         behind = reader.next_behind(collection, around[0].record, _NEIGHBOURS)
         around += [_spot(document) for document in behind]
+    # Of each place: the least key behind it, the greatest one up to it.
     least = list(accumulate(reversed([spot.key for spot in around]), min))[::-1]
     greatest = accumulate((spot.key for spot in around), max)
     found = list(zip(around, greatest, least[1:], strict=False))

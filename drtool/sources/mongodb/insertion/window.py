@@ -8,9 +8,10 @@ that has no place any more.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
+from operator import lt
 
 from drtool.sources.mongodb.batches import Documents, apart
 
@@ -26,7 +27,8 @@ _PREFIX, _BEHIND_ALL = b"\x07_id\0", b"\x07_id\1"
 
 
 class OutOfOrderError(Exception):
-    """A record came too late to be put in its place, or has no ObjectId, or lies outside of what was asked for."""
+    """A record came too late to be put in its place, or has no ObjectId, or that of another, or lies outside of what
+    was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,10 @@ def in_order(buffers: Iterable[bytes], lower: bytes | None, upper: bytes | None)
         size += len(data)
         documents = apart(data)
         heads = _heads(documents)
-        ordered = sorted(heads)
-        if heads == ordered and not (held and heads[0] < held[-1].last):
+        if _ascend(heads) and not (held and heads[0] < held[-1].last):
             held.append(_Run(documents, heads[0], heads[-1]))
         else:
-            runs = _merged(held, documents, ordered[0])
+            runs = _merged(held, documents, min(heads))
             put_in_order += sum(run.size for run in runs)
             if put_in_order > _SORTED_SHARE * taken + _SORTED_START:
                 raise OutOfOrderError
@@ -99,6 +100,11 @@ def _heads(documents: Documents) -> list[bytes]:
     return [data[start + _START : start + _END] for start in starts[:-1]]
 
 
+def _ascend(heads: Sequence[bytes]) -> bool:
+    # Nor may there be twice the same: where a damaged collection holds such records the index knows one of them.
+    return all(map(lt, heads, islice(heads, 1, None)))
+
+
 def _checked(run: _Run, last: bytes, lowest: bytes, highest: bytes) -> Documents:
     # What lies, as bytes, between two heads that begin with the prefix begins with it, too: it is an ObjectId.
     if run.first <= last or run.first < lowest or run.last >= highest:
@@ -113,6 +119,8 @@ def _merged(held: deque[_Run], documents: Documents, lowest: bytes) -> list[_Run
     while held and held[-1].last > lowest:
         found += _by_head(held.pop().documents)
     found.sort()
+    if not _ascend([head for head, _ in found]):
+        raise OutOfOrderError
     runs = []
     start = size = 0
     for number, (_, document) in enumerate(found, start=1):
