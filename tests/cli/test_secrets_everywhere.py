@@ -72,6 +72,9 @@ def assert_clean(host: AttendedHost, check: Check, ended: Ended) -> None:
     """Nothing that left the process holds a secret."""
     kept = [path for path in host.directory.rglob("*") if path.is_file() and path.name not in ("drtool.yaml", "token")]
     own = [path for path in kept if path.suffix != ".key" and host.directory / "repo" not in path.parents]
+    copies = [path for path in own if path.parent.name == "configurations"]  # the configuration itself, as secret as it
+    assert [path.stat().st_mode & 0o777 for path in copies] == [0o600]
+    own = [path for path in own if path not in copies]
     assert {"drtool.log", "runs.sqlite", "drtool.prom"} <= {path.name for path in own}
     outputs = {str(path): path.read_bytes() for path in own}
     outputs |= {"stdout": ended.out.encode(), "stderr": ended.err.encode()}

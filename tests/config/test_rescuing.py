@@ -36,7 +36,7 @@ def test_the_state_directory_is_the_one_that_a_sound_file_would_mean(name: str, 
 @pytest.mark.parametrize(
     "text",
     [
-        "repository: {state_dir: /srv/x, url: " + "[" * 3000,
+        "repository: {state_dir: /srv/x, url: " + "[" * 1000,
         "repository:\n  # state_dir: /a\n  state_dir: /srv/x  # where there is room\n  url: [",
         "repository: {url: x, state_dir: /srv/x  # where there is room",
         "repository: {state_dir: '/srv/x', url: [",

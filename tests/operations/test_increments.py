@@ -341,7 +341,7 @@ def test_a_stream_may_have_to_be_read_again_twice(host: Host) -> None:
     _same_as_full(host)
 
 
-@pytest.mark.parametrize("window", range(1, 60, 3))
+@pytest.mark.parametrize("window", [1, 4, 9, 20, 40])
 def test_nothing_of_what_holds_together_is_kept_when_the_window_passes(host: Host, window: int) -> None:
     keys = sorted(host.source.held["a"])
     host.source.astray = {"a": {keys[1], keys[len(keys) // 2]}}
