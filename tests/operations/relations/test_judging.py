@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from drtool.config.relations import Relation
@@ -90,6 +90,7 @@ def _allowed(slack: int | str, checked: int) -> int:
 
 
 @given(_RECORDS, _RECORDS, _SLACK, st.booleans(), st.sampled_from([1, 4, 1000]))
+@example([], [None], 1, True, 1000)
 def test_every_value_exists(left: list[Any], right: list[Any], slack: int | str, optional: bool, held: int) -> None:
     relation = {"every": "left.a.b.v", "exists_in": "right.c.v", "slack": slack, "optional": optional}
     with mock.patch.object(hashing, "MOST_HELD", held), mock.patch.object(hashing, "BATCH", 4):
@@ -99,10 +100,11 @@ def test_every_value_exists(left: list[Any], right: list[Any], slack: int | str,
     if not optional and ((left and not values) or (right and not known)):
         assert outcome.reason, "a field that is nowhere is spelt wrongly"
         return
-    if left and not values:
-        assert (outcome.ok, "not judged: no record of left.a.b" in outcome.message) == (None, True)
-        return
     unfit = sum(value not in known for value in values) + absent
+    nowhere = "left.a.b" if left and not values else "right.c" if right and not known else ""
+    if nowhere and not unfit:
+        assert (outcome.ok, f"not judged: no record of {nowhere}" in outcome.message) == (None, True)
+        return
     assert (outcome.checked, outcome.unfit, outcome.absent) == (len(values) + absent, unfit, absent)
     assert outcome.allowed == _allowed(slack, outcome.checked)
     assert outcome.ok == (unfit <= outcome.allowed)
