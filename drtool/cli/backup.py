@@ -130,6 +130,7 @@ def _back_up(
     from drtool.operations.backup import back_up
     from drtool.operations.budget import Budget
     from drtool.operations.inheriting import Thoroughness
+    from drtool.operations.intake.enlisting import enlisted
     from drtool.operations.joblock import job_lock
     from drtool.operations.opening import repository_of
 
@@ -137,10 +138,11 @@ def _back_up(
     budget = Budget.within(config.limits.memory, config.limits.readers)
     thoroughness = Thoroughness(full, config.jobs[job].full_every, config.jobs[job].check)
     with (
+        enlisted(sources, job, config.repository.state_dir, budget) as helpers,
         repository_of(config.repository, cancelled=context.stopping) as repository,
         job_lock(config.repository.state_dir / repository.id, job),
     ):
-        result = back_up(repository, job, sources, budget, context.reporter(), thoroughness, tags)
+        result = back_up(repository, job, sources, budget, context.reporter(), thoroughness, tags, helpers)
     _show(context, result)
     return result
 

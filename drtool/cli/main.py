@@ -12,7 +12,6 @@ import click
 from click.exceptions import Exit
 
 from drtool import __version__
-from drtool.cli.allocator import use_one_arena
 from drtool.cli.command import Group
 from drtool.cli.context import Context
 from drtool.cli.failures import Failure, explain
@@ -21,6 +20,7 @@ from drtool.cli.output import Output, OutputClosedError
 from drtool.cli.signals import stopping_in_order
 from drtool.config.masking import MASKER
 from drtool.errors import ExitCode
+from drtool.local.allocator import use_one_arena
 
 PROGRAM = "drtool"
 _COMPLETE = "_DRTOOL_COMPLETE"

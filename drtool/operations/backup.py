@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from drtool.errors import DrtoolError
 from drtool.operations.admitting import require_writer
@@ -22,6 +23,9 @@ from drtool.repository.runs import Run
 from drtool.repository.writer import ChunkWriter
 from drtool.sources.base import Probe, Source
 
+if TYPE_CHECKING:
+    from drtool.operations.intake.helpers import Helpers
+
 _DEFAULT = Thoroughness()
 
 
@@ -33,6 +37,7 @@ def back_up(
     reporter: Reporter,
     thoroughness: Thoroughness = _DEFAULT,
     tags: tuple[str, ...] = (),
+    helpers: Helpers | None = None,
 ) -> BackupResult:
     """Read of the job's sources what changed since the last snapshot, at one instant each, and commit a snapshot.
 
@@ -52,7 +57,7 @@ def back_up(
         ):
             run.keep_clear(writer.seen)
             pages = Pages(repository, writer, job, before.number + 1)
-            tools = Tools(repository, writer, pages, before, thoroughness, budget, reporter)
+            tools = Tools(repository, writer, pages, before, thoroughness, budget, reporter, helpers)
             ground = footing(repository, before, writer.unusable)
             if ground is not None and ground.lost:
                 before.lost = ground.lost

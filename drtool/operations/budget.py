@@ -13,6 +13,8 @@ _BASE_BYTES = 95_000_000
 _READER_BYTES = 15_000_000
 #: What a worker holds beside its chunk: the chunk compressed, twice, or its vectors taken apart.
 _WORKER_BYTES = 10_000_000
+#: What a helper holds, which reads and works beside this process: that, and what it does not share with this one.
+_HELPER_BYTES = 48_000_000
 _LEAST_QUEUE_BYTES = 8_000_000
 _MOST_QUEUE_BYTES = 64_000_000
 _MOST_UPLOADS = 4
@@ -27,6 +29,7 @@ _READERS, _WORKERS, _PACKS, _QUEUE = 22, 12, 53, 13
 class Budget:
     """``readers`` read streams, ``workers`` hash, compress and seal, ``uploads`` packs are on their way while one is
     filled; ``queue_bytes`` of chunks wait between the first two. Packs are smaller than usual where memory is short.
+    ``helpers`` processes may take the place of readers, workers and queue; 0 where that would not be quicker.
     """
 
     readers: int
@@ -34,6 +37,7 @@ class Budget:
     uploads: int
     queue_bytes: int
     pack_bytes: int = PACK_BYTES
+    helpers: int = 0
 
     @classmethod
     def within(cls, memory: int, readers: int | None) -> Budget:
@@ -44,12 +48,15 @@ class Budget:
         cores = os.cpu_count() or 1
         hundredth = max(0, memory - _BASE_BYTES) // 100
         packs = _PACKS * hundredth
+        most_readers = readers or min(MAX_READERS, max(2, cores))
+        helpers = min(cores, most_readers, (100 - _PACKS) * hundredth // _HELPER_BYTES)
         return cls(
-            readers=_between(1, _READERS * hundredth // _READER_BYTES, readers or min(MAX_READERS, max(2, cores))),
+            readers=_between(1, _READERS * hundredth // _READER_BYTES, most_readers),
             workers=_between(1, _WORKERS * hundredth // _WORKER_BYTES, min(cores, MAX_READERS)),
             uploads=_between(1, packs // (PACK_BYTES + PACK_SLACK_BYTES) - 1, _MOST_UPLOADS),
             queue_bytes=_between(_LEAST_QUEUE_BYTES, _QUEUE * hundredth, _MOST_QUEUE_BYTES),
             pack_bytes=_largest_of_two(packs),
+            helpers=helpers if helpers > 1 else 0,
         )
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from drtool.errors import WindowPassedError
 from drtool.operations.budget import Budget
 from drtool.operations.coverage import Coverage, Spot
-from drtool.operations.reading import Intake, Taken, Unit
+from drtool.operations.intake.intake import Intake
+from drtool.operations.intake.units import Taken, Unit
 from drtool.repository.chunks import chunk_id
 from drtool.repository.keyring import ChunkKind, Keyring
 from drtool.sources.cutting import CutRule

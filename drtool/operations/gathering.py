@@ -17,6 +17,7 @@ from drtool.operations.failing import Failures
 from drtool.operations.freezing import Frozen, distance, freeze_together
 from drtool.operations.inheriting import Before
 from drtool.operations.overlaying import OVERLAY_SINCE
+from drtool.operations.remembering import memory_of
 from drtool.operations.rounds import Rounds, Tools, Tracked
 from drtool.repository.keyring import ChunkKind
 from drtool.repository.manifests import SourceEntry, StreamEntry
@@ -120,7 +121,7 @@ class Gathering:
     def _memory_of(self, source: Source) -> Path:
         """A directory of this host for this source in this job."""
         state = self._tools.repository.state
-        directory = state.path.parent / "sources" / self._tools.before.job / source.name
+        directory = memory_of(state.path.parent, self._tools.before.job, source.name)
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:

@@ -10,8 +10,10 @@ added to the snapshot.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from drtool.errors import InstantMovedError, SourceError, WindowPassedError
 from drtool.operations.budget import Budget
@@ -19,8 +21,9 @@ from drtool.operations.checking import Subject, check
 from drtool.operations.converging import ATTEMPTS, Pace
 from drtool.operations.coverage import Coverage, Gap, Groups, NotKeptError, Part, UnjoinedError
 from drtool.operations.inheriting import Before, Thoroughness, untold
+from drtool.operations.intake.intake import Intake
+from drtool.operations.intake.units import Taken, Unit
 from drtool.operations.keeping import Pages
-from drtool.operations.reading import Intake, Taken, Unit
 from drtool.operations.relying import NO_FOOTING
 from drtool.operations.reporting import Reporter
 from drtool.repository.keyring import ChunkKind
@@ -28,11 +31,16 @@ from drtool.repository.repository import Repository
 from drtool.repository.writer import ChunkWriter
 from drtool.sources.base import Probe, Source
 from drtool.sources.cutting import CutRule
-from drtool.sources.reading import WHOLE, Consistency, KeyRange, Settled, StreamInfo, View
+from drtool.sources.reading import WHOLE, Consistency, KeyRange, Settled, SharedView, StreamInfo, View
+
+if TYPE_CHECKING:
+    from drtool.operations.intake.helpers import Helpers, Reading
 
 _Moved = InstantMovedError | None
 #: Parts come from a sample and differ in size: with several of them no reader is left alone for long with the last.
 _PARTS_PER_READER = 4
+#: So many bytes are read here in the time that helpers need to connect.
+_WORTH_HELP = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,7 @@ class Tools:
     thoroughness: Thoroughness
     budget: Budget
     reporter: Reporter
+    helpers: Helpers | None = None
 
 
 @dataclass(slots=True)
@@ -292,11 +301,21 @@ class Rounds:
         )
         reporter.start(task, sum(sizes))
         try:
-            found = intake.read(view, [units[number] for number in order])
+            with self._helped(view, sizes) as elsewhere:
+                found = intake.read(view, [units[number] for number in order], elsewhere)
         finally:
             reporter.finish(task)
         self.tally.read += sum(sum(taken.chunks.lengths) for taken in found)
         return [taken for _, taken in sorted(zip(order, found, strict=True), key=lambda one: one[0])], intake.moved
+
+    def _helped(self, view: View, sizes: Sequence[int]) -> AbstractContextManager[Reading | None]:
+        """Helpers, where they are worth it: for much, of which nothing is stored yet."""
+        tools = self._tools
+        is_first = tools.before.source(self.source.name) is None
+        if tools.helpers is None or not is_first or sum(sizes) < _WORTH_HELP or not isinstance(view, SharedView):
+            return nullcontext()
+        id_key = tools.repository.keyring.chunk_id_key(ChunkKind.DATA)
+        return tools.helpers.reading(view, id_key, partial(tools.writer.add_packed, ChunkKind.DATA))
 
     def _read_overlay(self, view: View) -> None:
         """Where streams have parts of several instants: what brings them to the view's."""

@@ -33,7 +33,12 @@ class Codec(IntEnum):
 
 def chunk_id(keyring: Keyring, kind: ChunkKind, data: bytes) -> bytes:
     """Keyed BLAKE3 over the chunk as read: 32 bytes."""
-    return blake3(data, key=keyring.chunk_id_key(kind)).digest()
+    return keyed_id(keyring.chunk_id_key(kind), data)
+
+
+def keyed_id(key: bytes, data: bytes) -> bytes:
+    """The same, by the key of the kind."""
+    return blake3(data, key=key).digest()
 
 
 def chunk_aad(lineage: bytes, kind: ChunkKind, id_: bytes) -> bytes:

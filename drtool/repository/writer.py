@@ -66,20 +66,27 @@ class ChunkWriter:
         if len(data) > MAX_CHUNK_BYTES:
             raise RepositoryError(f"a chunk of {len(data)} bytes is longer than the {MAX_CHUNK_BYTES} of format 1")
         id_ = chunk_id(self._repository.keyring, kind, data)
-        if self._is_known(id_):
-            return id_
-        packed = compress(data)
+        if not self._is_known(id_):
+            self._put(kind, id_, compress(data), len(data))
+        return id_
+
+    def add_packed(self, kind: ChunkKind, id_: bytes, packed: memoryview, length: int) -> None:
+        """`add` for a chunk of `length` bytes whose id and compressed form (``chunks.compress``) were made already."""
+        self._raise_failure()
+        if not self._is_known(id_):
+            self._put(kind, id_, packed, length)
+
+    def _put(self, kind: ChunkKind, id_: bytes, packed: memoryview, length: int) -> None:
         with self._filling:
             if self._is_fresh(id_):
-                return id_
-            row = self._builder_for(SLOT_OF_CHUNK[kind], packed).add(kind, id_, packed, len(data))
+                return
+            row = self._builder_for(SLOT_OF_CHUNK[kind], packed).add(kind, id_, packed, length)
             with self._books:
                 self._fresh.add(id_)
             if kind is ChunkKind.DATA:
                 self.counts.new_chunks += 1
-                self.counts.new_bytes += len(data)
+                self.counts.new_bytes += length
             self.counts.stored_bytes += row.stored
-        return id_
 
     def flush(self) -> None:
         """Store every chunk added so far, and the index that finds it.

@@ -78,6 +78,8 @@ class Source(Protocol):
 
     name: str
     type: str
+    #: May its views be a ``SharedView``?
+    shares_views: bool
 
     def probe(self) -> Probe:
         """Reachable? Which version? What can it give? Raises ``UnreachableError`` or ``AuthenticationError``."""

@@ -26,6 +26,7 @@ class PlainSource:
 
     name: str
     type: str
+    shares_views: bool = False
 
     def lacks(self) -> Sequence[Lack]:
         """See ``Source.lacks``: what is missing shows itself when it is read."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from drtool.sources.cutting import Chunk, CutRule
 
@@ -169,6 +169,20 @@ class View(Protocol):
 
     def close(self) -> None:
         """Give up cursors and sessions. Safe to call twice."""
+
+
+@runtime_checkable
+class SharedView(View, Protocol):
+    """A view that other processes can help to read."""
+
+    def elsewhere(self) -> Callable[[], View] | None:
+        """Opens, in another process, a view of the same instant, which is pickled on its way there; it knows what
+        `split` found so far. Of that view only `chunks` of keyed streams, `cancel` and `close` are asked. None where
+        everything is to be read through this one."""
+
+    def read_elsewhere(self, stream: StreamInfo, ended_by: Exception | None) -> None:
+        """A part of a stream was read through a view that `elsewhere` opened; what ended that early, if something
+        did."""
 
 
 class Prepared(Protocol):

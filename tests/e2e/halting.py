@@ -1,7 +1,8 @@
 """drtool with small packs, that stops itself (SIGSTOP) at a given moment: ``python -m tests.e2e.halting MOMENT …``.
 
 MOMENT is ``before:PREFIX:N`` or ``after:PREFIX:N`` for the N-th put of an object whose name begins so, or ``load:N``
-for the N-th chunk that a restore writes, ``export:N`` for that of an export to a directory.
+for the N-th chunk that a restore writes, ``export:N`` for that of an export to a directory. With HELPED in the
+environment helpers read.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 from unittest import mock
 
@@ -21,7 +23,7 @@ from drtool.sources.mongodb.target import MongoTarget
 from drtool.sources.restoring import Loaded
 from drtool.storage.base import ObjectInfo
 from drtool.storage.directory import DirectoryStorage
-from tests.operations.site import small_packs
+from tests.operations.site import helped, small_packs
 
 #: Seconds, so that a signal sent while it was stopped is handled before the work is done.
 _BEFORE_GOING_ON = 0.5
@@ -75,5 +77,5 @@ def _patch(when: str, rest: list[str]) -> Any:
 
 if __name__ == "__main__":
     when, *rest = sys.argv[1].split(":")
-    with small_packs(), _patch(when, rest):
+    with small_packs(), _patch(when, rest), helped() if "HELPED" in os.environ else nullcontext():
         main(sys.argv[2:])

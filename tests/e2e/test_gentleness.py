@@ -1,4 +1,4 @@
-"""A backup that may read little per second, stopped with Ctrl-C: it leaves no cursor; on a server of its own."""
+"""A backup that is stopped with Ctrl-C or killed leaves no cursor; on a server of its own."""
 
 from __future__ import annotations
 
@@ -52,3 +52,25 @@ def test_stopped_while_it_reads_slowly(server: Server, tmp_path: Path) -> None:
         out, err = process.communicate(timeout=60)
         assert process.returncode == 130, out + err
         wait_until(lambda: open_cursors(client) == 0, "the server to have no cursor open")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_stopped_while_helpers_read(server: Server, tmp_path: Path, number: signal.Signals) -> None:
+    # Two of them hold 12 MB of the 60 while nobody stores any.
+    site = Site(tmp_path, server.uri, {"nightly": ("slow",)}).set_up()
+    with connect(server.uri) as client:
+        client["slow"]["c"].aggregate([{"$out": "d"}])
+    with (
+        connect(server.uri) as client,
+        halted(site, "after:packs/:1", "backup", "nightly", helped=True) as process,
+    ):
+        helpers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert len(helpers) == 2
+        assert open_cursors(client) == 2
+        process.send_signal(number)
+        process.send_signal(signal.SIGCONT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == (130 if number != signal.SIGKILL else -signal.SIGKILL), out + err
+        wait_until(lambda: open_cursors(client) == 0, "the server to have no cursor open")
+        wait_until(lambda: not any(Path("/proc", each).exists() for each in helpers), "the helpers to end")
+    site.backup()

@@ -50,12 +50,12 @@ def host(origin: Site, tmp_path: Path) -> Site:
 
 
 @contextmanager
-def halted(site: Site, moment: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def halted(site: Site, moment: str, *arguments: str, helped: bool = False) -> Iterator[subprocess.Popen[str]]:
     """A run that has stopped itself at a moment."""
     process = subprocess.Popen(
         command(moment, "--config", str(site.config), "--json", *arguments, module="tests.e2e.halting"),
         cwd=ROOT,
-        env=environment(),
+        env=environment({"HELPED": "1"} if helped else None),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -118,6 +118,14 @@ def test_killed(host: Site, client: Client, filled: str, moment: str) -> None:
     _check_then_go_on(host, client, filled, committed=1)
 
 
+@pytest.mark.parametrize("moment", ["before:packs/:1", "after:packs/:3", "after:index/:2", "before:snapshots/:1"])
+def test_killed_while_helpers_read(host: Site, client: Client, filled: str, moment: str) -> None:
+    with halted(host, moment, "backup", "nightly", helped=True) as process:
+        process.kill()
+        process.communicate()
+    _check_then_go_on(host, client, filled, committed=1)
+
+
 def test_killed_after_the_commit(host: Site, client: Client, filled: str) -> None:
     with halted(host, "after:snapshots/:1", "backup", "nightly") as process:
         process.kill()
@@ -133,9 +141,10 @@ def test_killed_again_and_again(host: Site, client: Client, filled: str) -> None
     _check_then_go_on(host, client, filled, committed=1)
 
 
+@pytest.mark.parametrize("helped", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_in_good_order(host: Site, client: Client, filled: str, number: signal.Signals) -> None:
-    with halted(host, "after:packs/:2", "backup", "nightly") as process:
+def test_stopped_in_good_order(host: Site, client: Client, filled: str, number: signal.Signals, helped: bool) -> None:
+    with halted(host, "after:packs/:2", "backup", "nightly", helped=helped) as process:
         process.send_signal(number)
         process.send_signal(signal.SIGCONT)
         out, err = process.communicate(timeout=60)

@@ -159,6 +159,11 @@ def small_packs() -> contextlib.AbstractContextManager[Any]:
     return stack
 
 
+def helped() -> contextlib.AbstractContextManager[Any]:
+    """Inside, helpers read first backups of little data, too."""
+    return mock.patch("drtool.operations.rounds._WORTH_HELP", 0)
+
+
 def fill(client: Client, database: str, *, megabytes: float = 0.2, collections: int = 2, seed: int = 1) -> None:
     """Records that do not compress, evenly over the collections ``c0``, ``c1``, …"""
     chance = random.Random(f"{database} {seed}")

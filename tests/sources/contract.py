@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import pytest
 from drtool.errors import MissingToolError, RefusedError, UnreachableError
 from drtool.sources.base import Source
 from drtool.sources.cutting import FINE_MIN_BYTES, MAX_BYTES, MIN_BYTES, Chunk, CutRule, join
-from drtool.sources.reading import WHOLE, Consistency, KeyRange, Proof, ReadAgainError, StreamInfo, View
+from drtool.sources.reading import WHOLE, Consistency, KeyRange, Proof, ReadAgainError, SharedView, StreamInfo, View
 from drtool.sources.restoring import RestoreItem, RestorePlan, Target
 from drtool.sources.support import SUPPORT
 
@@ -214,6 +215,32 @@ class SourceContract:
                 assert [chunk.data for chunk in joined] == [chunk.data for chunk in whole], stream.name
                 most = max(most, len(parts))
             assert most > 1 or not harness.splits, "the harness should fill a stream that can be split"
+
+    def test_another_process_reads_the_same(self, harness: Harness) -> None:
+        harness.fill()
+        with (
+            closing(harness.source(part_bytes=64 * 1024)) as source,
+            closing(source.prepare(None)) as prepared,
+            closing(prepared.freeze()) as view,
+        ):
+            if not source.shares_views:
+                assert not isinstance(view, SharedView)
+                return
+            assert isinstance(view, SharedView)
+            splits = {stream: view.split(stream, 4) for stream in view.streams() if stream.keyed}
+            opening = view.elsewhere()
+            assert opening is not None
+            with closing(pickle.loads(pickle.dumps(opening))()) as elsewhere:
+                for stream, parts in splits.items():
+                    rule = rule_of(stream)
+                    try:
+                        chunks = [list(elsewhere.chunks(stream, part, rule)) for part in parts]
+                        view.read_elsewhere(stream, None)
+                    except ReadAgainError as error:
+                        view.read_elsewhere(stream, error)
+                        chunks = [list(view.chunks(stream, part, rule)) for part in parts]
+                    assert chunks == read_parts(view, stream, parts, rule), stream.name
+            assert view.settle().consistency is Consistency.EXACT
 
     def test_an_exact_view_stands_still(self, harness: Harness) -> None:
         harness.fill()

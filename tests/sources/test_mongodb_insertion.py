@@ -14,13 +14,14 @@ from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drtool.errors import InstantMovedError
 from drtool.sources.cutting import join
 from drtool.sources.mongodb.batches import Documents
 from drtool.sources.mongodb.insertion import window
 from drtool.sources.mongodb.insertion.window import OutOfOrderError, in_order, up_to
 from drtool.sources.mongodb.server import Server
 from drtool.sources.mongodb.view import MongoView
-from drtool.sources.reading import WHOLE, KeyRange, ReadAgainError, StreamInfo
+from drtool.sources.reading import WHOLE, Consistency, KeyRange, ReadAgainError, StreamInfo
 from tests.sources.contract import read_parts, rule_of
 from tests.sources.mongo import Client, Document, document, int32, source_of
 
@@ -232,6 +233,38 @@ def test_the_one_that_went_astray_is_noticed_by_whoever_meets_it(
         again = [chunk.data for chunk in view.chunks(stream, parts[0], rule)]
         assert len(b"".join(again)) > len(b"".join(first))
         _check(view, stream, parts)
+
+
+def test_what_another_process_noticed_is_noted_here(replica_set: Server, client: Client, database: str) -> None:
+    _fill(client, database, [ObjectId(each) for each in _one_astray(_ids(_COUNT))])
+    with _view(replica_set.uri, database) as (view, stream):
+        parts = view.split(stream, 4)
+        opening = view.elsewhere()
+        assert opening is not None
+        if not parts[0].together:
+            return  # the sample bordered on it
+        with closing(opening()) as elsewhere, pytest.raises(ReadAgainError) as noticed:
+            list(elsewhere.chunks(stream, parts[-1], rule_of(stream)))
+        view.read_elsewhere(stream, noticed.value)
+        # None has to be read again: this one goes by the index now.
+        lists = [list(view.chunks(stream, part, rule_of(stream))) for part in parts]
+        assert sum(chunk.records - chunk.beyond for each in lists for chunk in each) == _COUNT
+
+
+def test_what_was_dropped_after_another_process_read_it_is_of_no_concern(
+    replica_set: Server, client: Client, database: str
+) -> None:
+    _fill(client, database, [ObjectId(each) for each in _ids(_COUNT)])
+    with _view(replica_set.uri, database) as (view, stream):
+        opening = view.elsewhere()
+        assert opening is not None
+        with closing(opening()) as elsewhere:
+            list(elsewhere.chunks(stream, WHOLE, rule_of(stream)))
+        client[database].c.drop()
+        with pytest.raises(InstantMovedError, match="dropped"):
+            view.settle()
+        view.read_elsewhere(stream, None)
+        assert view.settle().consistency is Consistency.EXACT
 
 
 @pytest.mark.parametrize(

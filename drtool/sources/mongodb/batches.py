@@ -55,10 +55,12 @@ def documents(batch: Batch) -> Iterator[bytes]:
 
 
 class Documents(NamedTuple):
-    """Documents back to back; ``starts`` is where each begins, and at last where they end."""
+    """Documents back to back; ``starts`` is where each begins, and at last where they end. ``head`` is what all begin
+    with after their length, where that is known: type and name of the first element."""
 
     data: bytes
     starts: list[int]
+    head: bytes | None = None
 
 
 def cut_batches(own: Iterable[Batch], beyond: Iterable[Batch], rule: CutRule) -> Iterator[Chunk]:
@@ -122,7 +124,7 @@ class _Rest:
 
 def _cut(some: Documents, rule: CutRule, rest: _Rest) -> Iterator[Chunk]:
     """The chunks that end in `some`; what follows the last cut goes to `rest`."""
-    data, starts = some
+    data, starts, _ = some
     view = memoryview(data)  # what goes into a chunk is copied once, with it
     count, first = len(starts) - 1, 0
     while first < count:
@@ -130,7 +132,7 @@ def _cut(some: Documents, rule: CutRule, rest: _Rest) -> Iterator[Chunk]:
         # Of documents that end below the minimum nothing is looked at: no cut falls after them.
         least = bisect_left(starts, begin + MIN_BYTES, first + 1)
         most = bisect_left(starts, begin + MAX_BYTES, max(least, first + 1))
-        last = _marked(data, starts, least - 1, min(most - 1, count), rule)
+        last = _marked(some, least - 1, min(most - 1, count), rule)
         if last is None and most > count:
             rest.add(view[starts[first] :], count - first, data[starts[count - 1] :])
             return
@@ -140,20 +142,21 @@ def _cut(some: Documents, rule: CutRule, rest: _Rest) -> Iterator[Chunk]:
         first = after
 
 
-def _marked(data: bytes, starts: list[int], first: int, end: int, rule: CutRule) -> int | None:
+def _marked(some: Documents, first: int, end: int, rule: CutRule) -> int | None:
     """The first document from `first` on, before `end`, that `rule` marks."""
+    data, starts, head = some
     seeds, threshold = repeat(rule.seed), rule.threshold
     for block in range(first, end, _BLOCK):
-        keys = _keys(data, starts[block : min(block + _BLOCK, end)])
+        keys = _keys(data, starts[block : min(block + _BLOCK, end)], head)
         for number, digest in enumerate(map(xxh3_64_intdigest, keys, seeds), start=block):
             if digest < threshold:
                 return number
     return None
 
 
-def _keys(data: bytes, starts: list[int]) -> list[bytes]:
+def _keys(data: bytes, starts: list[int], head: bytes | None) -> list[bytes]:
     """The record keys of the documents that begin there."""
-    heads = {data[start + 4 : start + 9] for start in starts}
+    heads = {data[start + 4 : start + 9] for start in starts} if head is None else {head}
     if len(heads) == 1:
         [head] = heads
         if (size := _FIXED.get(head)) is not None:

@@ -101,6 +101,7 @@ class MongoSource(PlainSource):
     """
 
     type = "mongodb"
+    shares_views = True
 
     def __init__(
         self,

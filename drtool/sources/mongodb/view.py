@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from bson.timestamp import Timestamp
@@ -15,7 +16,7 @@ from drtool.sources.mongodb import splitting
 from drtool.sources.mongodb.batches import cut_batches, cut_documents
 from drtool.sources.mongodb.capped import touched_after
 from drtool.sources.mongodb.catalogue import Entry, Size
-from drtool.sources.mongodb.connection import Client, translated
+from drtool.sources.mongodb.connection import Client, connect, translated
 from drtool.sources.mongodb.cursors import Collection, Reader
 from drtool.sources.mongodb.definitions import Definition, Kind
 from drtool.sources.mongodb.freezing import Frozen, last_applied, list_patiently
@@ -69,6 +70,7 @@ class MongoView:
         as_it_lies: bool = False,
     ) -> None:
         self._client, self._uri, self._frozen, self._list_now = client, uri, frozen, list_now
+        self._names, self._restraint = names, restraint
         self._as_it_lies = as_it_lies and frozen.instant is not None
         self._stretches: dict[str, Mapping[KeyRange, laying.Stretch]] = {}
         self._part_bytes, self._warnings = part_bytes, tuple(warnings)
@@ -149,6 +151,20 @@ class MongoView:
             with self._lock:
                 self._read_at_instant.add(entry.name)
 
+    def elsewhere(self) -> Callable[[], MongoView] | None:
+        """See ``SharedView.elsewhere``. A limit of the bandwidth is for all readers together, so they stay together."""
+        if self._frozen.instant is None or self._restraint.bandwidth is not None:
+            return None
+        return partial(_opened, self._uri, self._frozen, self._names, self._restraint, dict(self._stretches))
+
+    def read_elsewhere(self, stream: StreamInfo, ended_by: Exception | None) -> None:
+        """See ``SharedView.read_elsewhere``."""
+        if isinstance(ended_by, ReadAgainError):
+            self._stretches.pop(stream.name, None)
+        elif ended_by is None:
+            with self._lock:
+                self._read_at_instant.add(self._entries[stream.name].name)
+
     def changes(self, since: Mapping[str, Any], bases: Mapping[str, Base]) -> Changes:
         """See ``View.changes``."""
         return find_changes(self._oplog, since, self._frozen.point, self._entries, bases)
@@ -218,6 +234,19 @@ class MongoView:
                 raise InstantMovedError(f"{name}: it was dropped or renamed while the source was read")
             if now[entry.name] != entry.uuid:
                 raise InstantMovedError(f"{name}: it was replaced by another collection while the source was read")
+
+
+def _opened(
+    uri: str,
+    frozen: Frozen,
+    names: Mapping[str, str] | None,
+    restraint: Restraint,
+    stretches: Mapping[str, Mapping[KeyRange, laying.Stretch]],
+) -> MongoView:
+    """A view of the same instant, for its chunks only."""
+    view = MongoView(connect(uri), uri, frozen, lambda: (), names=names, restraint=restraint)
+    view._stretches.update(stretches)
+    return view
 
 
 def stream_info(definition: Definition, size: Size) -> StreamInfo:

@@ -96,7 +96,7 @@ def _head(key: bytes) -> bytes:
 
 
 def _heads(documents: Documents) -> list[bytes]:
-    data, starts = documents
+    data, starts, _ = documents
     return [data[start + _START : start + _END] for start in starts[:-1]]
 
 
@@ -109,7 +109,7 @@ def _checked(run: _Run, last: bytes, lowest: bytes, highest: bytes) -> Documents
     # What lies, as bytes, between two heads that begin with the prefix begins with it, too: it is an ObjectId.
     if run.first <= last or run.first < lowest or run.last >= highest:
         raise OutOfOrderError
-    return run.documents
+    return run.documents._replace(head=_PREFIX)
 
 
 def _merged(held: deque[_Run], documents: Documents, lowest: bytes) -> list[_Run]:
@@ -134,6 +134,6 @@ def _merged(held: deque[_Run], documents: Documents, lowest: bytes) -> list[_Run
 
 
 def _by_head(documents: Documents) -> list[tuple[bytes, bytes]]:
-    data, starts = documents
+    data, starts, _ = documents
     whole = [data[start:end] for start, end in pairwise(starts)]
     return list(zip(_heads(documents), whole, strict=True))
