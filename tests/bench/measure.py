@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import subprocess
 import tempfile
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import IO
 
 _POLL_SECONDS = 0.02
+#: Adding up what processes share takes the system a while, in which they stand still.
+_SHARES_EVERY = 50
 _SHOWN_BYTES = 2_000
 _NOTHING = Path(os.devnull)
 
@@ -25,7 +28,7 @@ class FailedError(Exception):
 @dataclass(frozen=True, slots=True)
 class Measured:
     """One run: ``seconds`` of wall time, ``cpu`` and ``server_cpu`` (user and system, with children) in seconds,
-    ``peak`` the resident memory in bytes, the processes' peaks added up, without their children."""
+    ``peak`` the resident memory in bytes, the processes' peaks added up, with what their children do not share."""
 
     seconds: float
     cpu: float
@@ -58,7 +61,7 @@ def run(
         failed = [process for process in processes if process.returncode != 0]
         if failed:
             raise FailedError(f"{failed[0].args!r}: exit code {failed[0].returncode}\n{_last_words(said)}")
-        return Measured(seconds, cpu, _cpu_of(server) - before, sum(peaks.bytes.values()))
+        return Measured(seconds, cpu, _cpu_of(server) - before, peaks.total)
 
 
 @contextlib.contextmanager
@@ -104,7 +107,8 @@ class _Peaks:
     """
 
     def __init__(self, pids: Sequence[int]) -> None:
-        self.bytes = dict.fromkeys(pids, 0)
+        self._bytes = dict.fromkeys(pids, 0)
+        self._children = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
@@ -117,9 +121,34 @@ class _Peaks:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._ended.wait(_POLL_SECONDS):
-            for pid, known in self.bytes.items():
-                self.bytes[pid] = max(known, _peak(pid))
+        for turn in itertools.count():
+            if self._ended.wait(_POLL_SECONDS):
+                return
+            for pid, known in self._bytes.items():
+                self._bytes[pid] = max(known, _peak(pid))
+            if turn % _SHARES_EVERY == 0:
+                shares = [_share(child) for pid in self._bytes for child in _children(pid)]
+                self._children = max(self._children, sum(shares))
+
+    @property
+    def total(self) -> int:
+        """All together."""
+        return sum(self._bytes.values()) + self._children
+
+
+def _children(pid: int) -> Sequence[int]:
+    with contextlib.suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    return ()
+
+
+def _share(pid: int) -> int:
+    """``Pss`` in bytes: what it shares with others counts in parts; 0 for a process that has ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def _peak(pid: int) -> int:
