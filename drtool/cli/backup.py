@@ -14,8 +14,8 @@ from drtool.errors import DrtoolError, PartialError, SkippedError, UsageError, V
 
 if TYPE_CHECKING:
     from drtool.config.root import Config
-    from drtool.operations.committing import BackupResult
-    from drtool.operations.forecast import Forecast
+    from drtool.operations.backup.committing import BackupResult
+    from drtool.operations.backup.forecast import Forecast
     from drtool.sources.base import Source
 
 _NAMED = 5
@@ -127,10 +127,10 @@ def _tags(tags: Sequence[str]) -> tuple[str, ...]:
 def _back_up(
     context: Context, job: str, sources: Sequence[Source], *, full: bool, tags: tuple[str, ...]
 ) -> BackupResult:
-    from drtool.operations.backup import back_up
+    from drtool.operations.backup.backup import back_up
+    from drtool.operations.backup.inheriting import Thoroughness
+    from drtool.operations.backup.intake.enlisting import enlisted
     from drtool.operations.budget import Budget
-    from drtool.operations.inheriting import Thoroughness
-    from drtool.operations.intake.enlisting import enlisted
     from drtool.operations.joblock import job_lock
     from drtool.operations.opening import repository_of
 
@@ -266,7 +266,7 @@ def _figures(result: BackupResult) -> dict[str, Any]:
 
 
 def _forecast(context: Context, job: str, names: Sequence[str]) -> None:
-    from drtool.operations.forecast import forecast
+    from drtool.operations.backup.forecast import forecast
     from drtool.operations.opening import sources_of
 
     config = context.config()

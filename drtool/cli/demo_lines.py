@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from drtool.cli.units import size
-from drtool.operations.committing import BackupResult
+from drtool.operations.backup.committing import BackupResult
 from drtool.operations.demo.steps import (
     BackupFigures,
     CleanupFigures,

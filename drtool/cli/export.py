@@ -107,9 +107,9 @@ def _exports(
     only: tuple[str, ...],
 ) -> dict[str, Export]:
     """One of each source of which something is to be exported; of the others it is said why not."""
-    from drtool.operations.allotting import Asked, allot
     from drtool.operations.export import Export
     from drtool.operations.opening import source_like
+    from drtool.operations.restore.allotting import Asked, allot
 
     like = [source_like(stack, origin, context.config().sources) for origin in origins]
     wishes, left_out = allot(opened, snapshot, like, Asked(only=only))

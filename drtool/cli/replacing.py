@@ -15,10 +15,10 @@ from drtool.errors import ConfigError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from drtool.config.root import Config
-    from drtool.operations.allotting import Asked
-    from drtool.operations.prospects import Prospect
-    from drtool.operations.replacing import Safety, Standing, Undo
-    from drtool.operations.together import Together
+    from drtool.operations.restore.allotting import Asked
+    from drtool.operations.restore.prospects import Prospect
+    from drtool.operations.restore.replacing import Safety, Standing, Undo
+    from drtool.operations.restore.together import Together
     from drtool.repository.repository import Repository
 
 _SHOWN = 20
@@ -28,7 +28,7 @@ def announce_replacing(
     context: Context, opened: Repository, together: Together, prospects: Sequence[Prospect]
 ) -> list[Standing]:
     """What stays although the snapshot does not hold it, and what an undo would leave; and what has to be saved."""
-    from drtool.operations.replacing import compare_with
+    from drtool.operations.restore.replacing import compare_with
 
     output = context.output
     standings = [
@@ -59,8 +59,8 @@ def replacing(
     """The block that writes: once it was confirmed, and what is there is safe. How to undo it is told before and
     after."""
     from drtool.operations.budget import Budget
-    from drtool.operations.prospects import require_free
-    from drtool.operations.replacing import Replacing
+    from drtool.operations.restore.prospects import require_free
+    from drtool.operations.restore.replacing import Replacing
 
     config = context.config()
     snapshot = standings[0].prospect.snapshot

@@ -15,11 +15,11 @@ from drtool.cli.restore_lines import announce, show_refusal, show_results
 from drtool.errors import UsageError
 
 if TYPE_CHECKING:
-    from drtool.operations.allotting import Asked
     from drtool.operations.catalogue import Known
     from drtool.operations.choosing import Chosen
     from drtool.operations.pitr.recovering import Recovery
-    from drtool.operations.together import Together
+    from drtool.operations.restore.allotting import Asked
+    from drtool.operations.restore.together import Together
     from drtool.repository.chain import Snapshot
     from drtool.repository.repository import Repository
 
@@ -102,7 +102,7 @@ def command(
     With --at or --before, SNAPSHOT says where to begin: latest is the newest one from which the archived oplog leads
     to that moment. Only the source with that oplog is restored then.
     """
-    from drtool.operations.allotting import Asked
+    from drtool.operations.restore.allotting import Asked
 
     if yes_replace and not in_place:
         raise UsageError("--yes-replace goes with --in-place")
@@ -143,7 +143,7 @@ def _require_fresh(
     context: Context, opened: Repository, found: Known, snapshot: Snapshot, expect_head: str | None
 ) -> None:
     """Is the repository in its newest state? ``RolledBackError`` where it lacks the head that the operator noted."""
-    from drtool.operations.restore import require_head
+    from drtool.operations.restore.restore import require_head
 
     if expect_head is not None:
         require_head(found.catalogue, snapshot, expect_head)
@@ -166,8 +166,8 @@ def _prepare(
     """The restore, registered so that nothing that it needs is removed meanwhile."""
     from drtool.operations.budget import Budget
     from drtool.operations.opening import source_like
+    from drtool.operations.restore.together import Together
     from drtool.operations.runs import registered, require_still_there
-    from drtool.operations.together import Together
 
     config, reporter = context.config(), context.reporter()
     origins = origins_of(snapshot.manifest, sources) if recovery is None else [recovery.base.source]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from drtool.operations.catalogue import Known
     from drtool.operations.choosing import Chosen
     from drtool.operations.pitr.recovering import Recovery
-    from drtool.operations.prospects import Prospect, RestoreResult
+    from drtool.operations.restore.prospects import Prospect, RestoreResult
     from drtool.repository.repository import Repository
 
 _SHOWN = 20
@@ -30,7 +30,7 @@ def announce(
     left_out: Mapping[str, str],
 ) -> None:
     """What is going to be restored from what, and what is there. `left_out` says why of some sources nothing is."""
-    from drtool.operations.prospects import expected_seconds
+    from drtool.operations.restore.prospects import expected_seconds
 
     seconds = expected_seconds(opened, found, prospects)
     _put(context, chosen, found, prospects, seconds)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from drtool.operations.contents import Problem
-    from drtool.operations.inspecting import Sample
-    from drtool.operations.logcheck import LogChecked
-    from drtool.operations.verify import Verification
+    from drtool.operations.verify.inspecting import Sample
+    from drtool.operations.verify.logcheck import LogChecked
+    from drtool.operations.verify.verify import Verification
     from drtool.repository.levels import Level
 
 _SHOWN = 10
@@ -53,8 +53,8 @@ def command(context: Context, names: tuple[str, ...], level: str, sample: str | 
     intact need the agent key only; readable and restored need the identity. restored starts a private server, restores
     into it, and compares record by record. Exits with 4 when something is wrong.
     """
-    from drtool.operations.inspecting import Sample
-    from drtool.operations.verify import parse_level
+    from drtool.operations.verify.inspecting import Sample
+    from drtool.operations.verify.verify import parse_level
 
     wanted, chosen = parse_level(level), Sample.parse(sample, share)
     with context.attended("verify") as run:
@@ -68,11 +68,11 @@ def _verify(
     """Verify what is named; `figures` are kept in the run's record."""
     from drtool.operations.budget import Budget
     from drtool.operations.contents import Problem
-    from drtool.operations.logcheck import LogCheck
     from drtool.operations.opening import source_like
     from drtool.operations.runs import registered
-    from drtool.operations.soundness import Soundness
-    from drtool.operations.verify import Verifier
+    from drtool.operations.verify.logcheck import LogCheck
+    from drtool.operations.verify.soundness import Soundness
+    from drtool.operations.verify.verify import Verifier
     from drtool.repository.levels import Level
 
     level = wanted.label

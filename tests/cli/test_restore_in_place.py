@@ -12,7 +12,7 @@ import yaml
 from drtool.cli.replacing import _confirm
 from drtool.errors import RefusedError, RepositoryError, SourceError
 from drtool.operations.joblock import job_lock
-from drtool.operations.unfinished import Unfinished
+from drtool.operations.restore.unfinished import Unfinished
 from drtool.sources.mongodb.target import MongoTarget
 from tests.operations.site import Site, fill, hashes
 from tests.sources.mongo import Client
@@ -117,7 +117,7 @@ def test_nothing_is_replaced_before_it_is_safe(
     def fail(*_: object, **__: object) -> object:
         raise SourceError("cannot be read")
 
-    monkeypatch.setattr("drtool.operations.replacing.back_up", fail)
+    monkeypatch.setattr("drtool.operations.restore.replacing.back_up", fail)
     ended = taken.drtool("restore", "latest", *YES)
     assert (ended.code, ended.result["error"]["message"]) == (1, "cannot be read")
     assert hashes(client, database) == before

@@ -13,7 +13,7 @@ import pytest
 
 from drtool.config.masking import MASKER
 from drtool.errors import SourceError
-from drtool.operations import backup
+from drtool.operations.backup import backup
 from tests.cli.running import Ended
 from tests.monitoring.checks import Check, checking
 from tests.operations.unattended.attended_host import AttendedHost, python

@@ -10,10 +10,10 @@ from unittest import mock
 
 import pytest
 
-from drtool.operations.backup import back_up
+from drtool.operations.backup.backup import back_up
+from drtool.operations.backup.inheriting import Thoroughness
 from drtool.operations.budget import Budget
 from drtool.operations.contents import Contents
-from drtool.operations.inheriting import Thoroughness
 from drtool.operations.reporting import Silent
 from drtool.repository.chain import read_catalogue
 from drtool.repository.reader import ChunkReader

@@ -14,9 +14,9 @@ from drtool.config.loading import load_config
 from drtool.operations.copy.siblings import create_copy
 from tests.e2e.test_interruption import halted
 from tests.operations.copy.places import FIRST, SECOND, contents_at, make_place
-from tests.operations.pitr_site import next_second
+from tests.operations.pitr.site import next_second
+from tests.operations.pitr.test_pitr import back, capture
 from tests.operations.site import Site, connect, fill, hashes
-from tests.operations.test_pitr import back, capture
 from tests.repository.builders import backup
 from tests.servers import s3
 from tests.servers.mongod import shared

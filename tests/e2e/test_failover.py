@@ -20,9 +20,9 @@ from drtool.sources.mongodb.target import MongoTarget
 from drtool.sources.mongodb.view import MongoView
 from drtool.sources.reading import KeyRange, StreamInfo
 from drtool.sources.restoring import Loaded, RestoreItem
-from tests.operations.pitr_site import next_second
+from tests.operations.pitr.site import next_second
+from tests.operations.pitr.test_pitr import back, capture, state
 from tests.operations.site import Site, connect, fill, hashes
-from tests.operations.test_pitr import back, capture, state
 from tests.servers.process import wait_until
 from tests.sources.mongo import Client
 

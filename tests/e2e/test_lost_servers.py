@@ -24,9 +24,9 @@ from drtool.sources.mongodb.view import MongoView
 from drtool.sources.reading import KeyRange, StreamInfo
 from drtool.sources.restoring import Loaded, RestoreItem
 from tests.cli.running import Ended
-from tests.operations.pitr_site import OwnServer, next_second, own_server
+from tests.operations.pitr.site import OwnServer, next_second, own_server
+from tests.operations.pitr.test_pitr import capture
 from tests.operations.site import Site, connect, fill, hashes
-from tests.operations.test_pitr import capture
 from tests.servers.mongod import shared
 from tests.servers.process import answers, wait_until
 from tests.sources.mongo import unique_database

@@ -16,9 +16,9 @@ import pytest
 
 from tests.cli.running import ROOT, command, environment
 from tests.e2e.test_interruption import halted
-from tests.operations.pitr_site import OwnServer, next_second, note, own_server, step_down
+from tests.operations.pitr.site import OwnServer, next_second, note, own_server, step_down
+from tests.operations.pitr.test_pitr import back, capture, state
 from tests.operations.site import Site, connect, fill, hashes
-from tests.operations.test_pitr import back, capture, state
 from tests.servers.mongod import shared
 from tests.servers.process import wait_until
 from tests.sources.mongo import Client, unique_database

@@ -14,9 +14,9 @@ from drtool.sources.mongodb.batches import Batch, documents
 from drtool.sources.mongodb.binary import find_mongod
 from drtool.sources.mongodb.oplog.touched import Pass
 from drtool.sources.mongodb.server import Server, ServerOptions, running
-from tests.operations.pitr_site import newest, next_second
+from tests.operations.pitr.site import newest, next_second
+from tests.operations.pitr.test_pitr import back, capture, state
 from tests.operations.site import Site, connect, fill, hashes
-from tests.operations.test_pitr import back, capture, state
 from tests.servers.process import wait_until
 from tests.sources.mongo import Client, unique_database
 

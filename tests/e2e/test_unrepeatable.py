@@ -12,9 +12,9 @@ import pytest
 from bson import Int64
 
 from drtool.sources.mongodb.batches import Batch, documents
-from tests.operations.pitr_site import OwnServer, next_second, note, own_server
+from tests.operations.pitr.site import OwnServer, next_second, note, own_server
+from tests.operations.pitr.test_pitr import back, capture
 from tests.operations.site import Site, fill, hashes
-from tests.operations.test_pitr import back, capture
 from tests.sources.mongo import Client, unique_database
 
 pytestmark = pytest.mark.heavy

@@ -12,7 +12,7 @@ from bson.timestamp import Timestamp
 
 from tests.format.reader import Repository
 from tests.format.segments import entries, segments
-from tests.operations.pitr_site import next_second
+from tests.operations.pitr.site import next_second
 from tests.operations.site import Site, connect
 from tests.servers.mongod import shared
 from tests.sources.mongo import Client, unique_database

@@ -12,11 +12,11 @@ from typing import Any
 from unittest import mock
 
 from drtool.errors import InstantMovedError, WindowPassedError
-from drtool.operations.backup import back_up
+from drtool.operations.backup.backup import back_up
+from drtool.operations.backup.committing import BackupResult
+from drtool.operations.backup.inheriting import Thoroughness
 from drtool.operations.budget import Budget
-from drtool.operations.committing import BackupResult
 from drtool.operations.contents import Contents
-from drtool.operations.inheriting import Thoroughness
 from drtool.operations.reporting import Silent
 from drtool.repository.chain import Snapshot, read_catalogue
 from drtool.repository.manifests import StreamEntry

@@ -161,7 +161,7 @@ def small_packs() -> contextlib.AbstractContextManager[Any]:
 
 def helped() -> contextlib.AbstractContextManager[Any]:
     """Inside, helpers read first backups of little data, too."""
-    return mock.patch("drtool.operations.rounds._WORTH_HELP", 0)
+    return mock.patch("drtool.operations.backup.rounds._WORTH_HELP", 0)
 
 
 def fill(client: Client, database: str, *, megabytes: float = 0.2, collections: int = 2, seed: int = 1) -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from drtool.operations.budget import Budget
 from drtool.operations.catalogue import read_known
-from drtool.operations.inspecting import Sample
 from drtool.operations.pitr.writing import Place
 from drtool.operations.prune.reindexing import IndexPlan, store
 from drtool.operations.reporting import Silent
-from drtool.operations.verify import Verifier
+from drtool.operations.verify.inspecting import Sample
+from drtool.operations.verify.verify import Verifier
 from drtool.repository.archive import read_archive
 from drtool.repository.chain import Snapshot, read_catalogue
 from drtool.repository.evidence import EVIDENCE, record
@@ -28,7 +28,7 @@ from drtool.repository.repository import Repository
 from drtool.repository.runs import Run
 from drtool.sources.log import LogPosition
 from drtool.storage.base import ObjectInfo
-from tests.operations.pitr_shelf import Shelf, history
+from tests.operations.pitr.shelf import Shelf, history
 from tests.operations.site import Site, fill
 from tests.repository.builders import Made, commit
 from tests.repository.conftest import made, template, victim

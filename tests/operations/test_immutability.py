@@ -10,12 +10,12 @@ import pytest
 
 from drtool.errors import PermissionDeniedError
 from drtool.operations.budget import Budget
-from drtool.operations.inspecting import Sample
 from drtool.operations.policies import Place, agent_policy, maintenance_policy
 from drtool.operations.prune.prune import Wishes, prune
 from drtool.operations.repair.versions import bring_back
 from drtool.operations.reporting import Silent
-from drtool.operations.verify import Verification, Verifier
+from drtool.operations.verify.inspecting import Sample
+from drtool.operations.verify.verify import Verification, Verifier
 from drtool.repository.chain import read_catalogue
 from drtool.repository.levels import Level
 from drtool.repository.locks import MOMENTARY, LockRule

@@ -14,8 +14,8 @@ from drtool.operations.budget import Budget
 from drtool.operations.export import Export
 from drtool.operations.joining import joined
 from drtool.operations.reporting import Silent
-from drtool.operations.restore import Restore
-from drtool.operations.wishing import Wish
+from drtool.operations.restore.restore import Restore
+from drtool.operations.restore.wishing import Wish
 from drtool.repository.repository import Repository
 from drtool.sources.exporting import ExportItem, ExportPlace
 from drtool.sources.reading import Proof, StreamInfo

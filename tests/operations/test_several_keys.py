@@ -16,7 +16,7 @@ from drtool.operations.budget import Budget
 from drtool.operations.opening import open_source, repository_of
 from drtool.operations.pitr import following
 from drtool.operations.reporting import Silent
-from tests.operations.pitr_site import next_second
+from tests.operations.pitr.site import next_second
 from tests.operations.site import Site, fill, hashes
 from tests.sources.mongo import Client
 

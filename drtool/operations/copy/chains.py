@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from drtool import __version__
 from drtool.errors import DrtoolError, RepositoryError, TamperedError
+from drtool.operations.backup.inheriting import ChainEnd, end_of_chain
 from drtool.operations.copy.reading import require_awake
-from drtool.operations.inheriting import ChainEnd, end_of_chain
 from drtool.repository.archive import open_segment
 from drtool.repository.chain import Catalogue, Snapshot, open_snapshot
 from drtool.repository.manifests import MAX_MANIFEST_BYTES, CopiedFrom, Manifest

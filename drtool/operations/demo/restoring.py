@@ -6,19 +6,19 @@ import contextlib
 from collections.abc import Mapping, Sequence
 
 from drtool.config.root import Config
-from drtool.operations.allotting import Asked
 from drtool.operations.budget import Budget
 from drtool.operations.catalogue import read_known
 from drtool.operations.choosing import LATEST
 from drtool.operations.demo.steps import Check, RestoreFigures, VerifyFigures
-from drtool.operations.inspecting import Sample
 from drtool.operations.opening import repository_of
 from drtool.operations.reporting import Reporter
-from drtool.operations.restore import Restore
+from drtool.operations.restore.allotting import Asked
+from drtool.operations.restore.restore import Restore
+from drtool.operations.restore.together import Together
+from drtool.operations.restore.wishing import Wish
 from drtool.operations.runs import registered
-from drtool.operations.together import Together
-from drtool.operations.verify import Verification, Verifier
-from drtool.operations.wishing import Wish
+from drtool.operations.verify.inspecting import Sample
+from drtool.operations.verify.verify import Verification, Verifier
 from drtool.repository.levels import Level
 from drtool.sources.base import Source
 from drtool.sources.reading import Proof

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from drtool.operations.committing import BackupResult
+from drtool.operations.backup.committing import BackupResult
 
 
 class Chapter(Enum):

@@ -12,9 +12,9 @@ from random import Random
 
 from drtool.config.root import Config
 from drtool.errors import VerificationFailedError
-from drtool.operations.backup import back_up
+from drtool.operations.backup.backup import back_up
+from drtool.operations.backup.committing import BackupResult
 from drtool.operations.budget import Budget
-from drtool.operations.committing import BackupResult
 from drtool.operations.demo.application import DATABASE, Client, sum_of_balances
 from drtool.operations.demo.companions import State, compare_companions
 from drtool.operations.demo.day import pass_a_day

@@ -13,10 +13,10 @@ from drtool.operations.contents import Contents
 from drtool.operations.demo.application import DATABASE
 from drtool.operations.demo.steps import Check, TamperFigures
 from drtool.operations.demo.thief import no_source
-from drtool.operations.inspecting import Sample
 from drtool.operations.opening import repository_of
 from drtool.operations.reporting import Reporter
-from drtool.operations.verify import Verification, Verifier
+from drtool.operations.verify.inspecting import Sample
+from drtool.operations.verify.verify import Verification, Verifier
 from drtool.repository.cache import Location
 from drtool.repository.levels import Level
 from drtool.repository.packs import pack_name

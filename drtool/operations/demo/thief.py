@@ -12,10 +12,10 @@ from drtool.operations.choosing import LATEST
 from drtool.operations.contents import Contents
 from drtool.operations.demo.application import DATABASE
 from drtool.operations.demo.steps import Check, KeyFigures
-from drtool.operations.inspecting import Sample
 from drtool.operations.opening import repository_of
 from drtool.operations.reporting import Reporter
-from drtool.operations.verify import Verifier
+from drtool.operations.verify.inspecting import Sample
+from drtool.operations.verify.verify import Verifier
 from drtool.repository.levels import Level
 from drtool.repository.manifests import SourceEntry
 from drtool.repository.reader import ChunkReader

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from drtool.errors import DamagedObjectError, DrtoolError, ObjectMissingError, TamperedError, WrongKeyError
-from drtool.operations.inspecting import PACKS_AT_ONCE
+from drtool.operations.verify.inspecting import PACKS_AT_ONCE
 from drtool.repository.index import NOBODY
 from drtool.repository.packs import PackEntry, pack_name, read_directory
 from drtool.repository.repository import Repository

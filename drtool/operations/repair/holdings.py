@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from drtool.errors import DamagedObjectError, ObjectMissingError, WrongKeyError
 from drtool.operations.contents import Need
-from drtool.operations.inspecting import PACKS_AT_ONCE
+from drtool.operations.verify.inspecting import PACKS_AT_ONCE
 from drtool.repository.cache import Location
 from drtool.repository.keyring import ChunkKind
 from drtool.repository.packs import pack_name

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 
 from drtool.errors import DamagedObjectError, DrtoolError
 from drtool.operations.choosing import recency
-from drtool.operations.distrusting import distrust, distrusted
 from drtool.operations.repair.holdings import Holdings
 from drtool.operations.repair.keptpages import put_kept_pages
 from drtool.operations.repair.losses import Damage, Loss, Survey, joined
 from drtool.operations.reporting import Reporter
+from drtool.operations.verify.distrusting import distrust, distrusted
 from drtool.repository.chain import Snapshot
 from drtool.repository.packs import pack_name
 from drtool.repository.reader import ChunkReader

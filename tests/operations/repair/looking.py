@@ -6,9 +6,9 @@ import contextlib
 from unittest import mock
 
 from drtool.operations.budget import Budget
-from drtool.operations.inspecting import Sample
 from drtool.operations.reporting import Silent
-from drtool.operations.verify import Verification, Verifier
+from drtool.operations.verify.inspecting import Sample
+from drtool.operations.verify.verify import Verification, Verifier
 from drtool.repository.chain import read_catalogue
 from drtool.repository.levels import Level
 from drtool.repository.repository import Repository

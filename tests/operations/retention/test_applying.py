@@ -22,8 +22,8 @@ from drtool.errors import (
     UnsafeStorageError,
     UsageError,
 )
+from drtool.operations.backup.inheriting import Before
 from drtool.operations.catalogue import read_known
-from drtool.operations.inheriting import Before
 from drtool.operations.reporting import Silent
 from drtool.operations.retention.applying import apply
 from drtool.operations.retention.planning import Obstacle

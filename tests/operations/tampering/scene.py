@@ -14,13 +14,13 @@ from drtool.errors import DrtoolError
 from drtool.operations.budget import Budget
 from drtool.operations.catalogue import read_known
 from drtool.operations.contents import Contents, Problem, list_needed
-from drtool.operations.distrusting import distrust
-from drtool.operations.inspecting import Sample
-from drtool.operations.logcheck import LogCheck
 from drtool.operations.pitr.writing import Place
 from drtool.operations.reporting import Silent
-from drtool.operations.soundness import Soundness
-from drtool.operations.verify import Verifier
+from drtool.operations.verify.distrusting import distrust
+from drtool.operations.verify.inspecting import Sample
+from drtool.operations.verify.logcheck import LogCheck
+from drtool.operations.verify.soundness import Soundness
+from drtool.operations.verify.verify import Verifier
 from drtool.repository.chain import read_catalogue
 from drtool.repository.identity import Identity
 from drtool.repository.keyring import ChunkKind
@@ -36,7 +36,7 @@ from drtool.repository.trust import NamedRecipient, keys_name, seal_keyring, sig
 from drtool.sources.log import LogPosition
 from drtool.storage.base import ObjectInfo
 from drtool.storage.directory import DirectoryStorage
-from tests.operations.pitr_shelf import Shelf, history
+from tests.operations.pitr.shelf import Shelf, history
 from tests.repository.builders import NOW, Made, Stream, backup, make, objects
 from tests.repository.victims import STREAMS
 

@@ -1,0 +1,1 @@
+"""Taking a snapshot: reading a job's sources in rounds, and committing what was read."""

@@ -1,0 +1,1 @@
+"""How much of a snapshot is proven: its levels, and what they read for it."""
