@@ -63,8 +63,7 @@ class ChunkWriter:
     def add(self, kind: ChunkKind, data: bytes) -> bytes:
         """Make sure that a chunk is stored (or will be, once `flush` returns) and return its id."""
         self._raise_failure()
-        if len(data) > MAX_CHUNK_BYTES:
-            raise RepositoryError(f"a chunk of {len(data)} bytes is longer than the {MAX_CHUNK_BYTES} of format 1")
+        _check_length(len(data))
         id_ = chunk_id(self._repository.keyring, kind, data)
         if not self._is_known(id_):
             self._put(kind, id_, compress(data), len(data))
@@ -73,6 +72,7 @@ class ChunkWriter:
     def add_packed(self, kind: ChunkKind, id_: bytes, packed: memoryview, length: int) -> None:
         """`add` for a chunk of `length` bytes whose id and compressed form (``chunks.compress``) were made already."""
         self._raise_failure()
+        _check_length(length)
         if not self._is_known(id_):
             self._put(kind, id_, packed, length)
 
@@ -170,6 +170,11 @@ class ChunkWriter:
     def _now_indexed(self, entries: Sequence[PackEntry]) -> None:
         with self._books:
             self._fresh.difference_update(row.id for entry in entries for row in entry.rows)
+
+
+def _check_length(length: int) -> None:
+    if length > MAX_CHUNK_BYTES:
+        raise RepositoryError(f"a chunk of {length} bytes is longer than the {MAX_CHUNK_BYTES} of format 1")
 
 
 def packs_not_to_rely_on(repository: Repository, seen: set[str] | None = None) -> Iterator[bytes]:

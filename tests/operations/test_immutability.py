@@ -99,7 +99,7 @@ def _attack(storage: Storage) -> tuple[set[str], set[str]]:
     return replaced, hidden
 
 
-@pytest.mark.parametrize("vault", ["moto", "rgw"], indirect=True)
+@pytest.mark.parametrize("vault", ["moto", pytest.param("rgw", marks=pytest.mark.heavy)], indirect=True)
 def test_the_thief_of_a_hosts_key_and_credentials(vault: Vault, made: Made) -> None:
     replaced, hidden = _attack(_as(vault, "agent"))
     if vault.kind == "rgw":
@@ -128,7 +128,9 @@ def test_the_thief_of_a_hosts_key_and_credentials(vault: Vault, made: Made) -> N
     again.close()
 
 
-@pytest.mark.parametrize("vault", ["rgw"], indirect=True)  # moto lets everybody shorten locks
+@pytest.mark.parametrize(
+    "vault", [pytest.param("rgw", marks=pytest.mark.heavy)], indirect=True
+)  # moto lets everybody shorten locks
 def test_a_host_may_make_locks_longer_but_not_shorter(vault: Vault, made: Made) -> None:
     storage = _as(vault, "agent")
     name = next(info.name for info in storage.list("packs/"))

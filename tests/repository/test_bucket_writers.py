@@ -168,6 +168,7 @@ def _positions(data: bytes) -> list[int]:
     return sorted(chosen - {*convenience})
 
 
+@pytest.mark.heavy
 def test_a_flipped_byte_in_any_object_is_noticed(victim: Made) -> None:
     for name in _watched(victim):
         whole = victim.storage.get(name)
@@ -178,6 +179,7 @@ def test_a_flipped_byte_in_any_object_is_noticed(victim: Made) -> None:
     assert _everything(victim, "verifier") == []
 
 
+@pytest.mark.heavy
 def test_a_truncated_object_is_noticed(victim: Made) -> None:
     for name in _watched(victim):
         whole = victim.storage.get(name)

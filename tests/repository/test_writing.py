@@ -165,6 +165,8 @@ def test_several_packs_in_flight(made: Made, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_chunk_too_long_to_be_read_back_is_not_written(made: Made) -> None:
     with pytest.raises(RepositoryError, match="longer than"):
         ChunkWriter(made.as_agent()).add(ChunkKind.DATA, bytes(MAX_CHUNK_BYTES + 1))
+    with pytest.raises(RepositoryError, match="longer than"):
+        ChunkWriter(made.as_agent()).add_packed(ChunkKind.DATA, bytes(32), memoryview(b"\0"), MAX_CHUNK_BYTES + 1)
 
 
 class Failing(DirectoryStorage):

@@ -58,6 +58,7 @@ class Member:
         wait_until(lambda: bool(client.admin.command("hello")["isWritablePrimary"]), "a primary")
 
 
+@pytest.mark.heavy
 def test_a_planted_difference_makes_the_chain_suspect(tmp_path: Path) -> None:
     shared()  # skips where there is no mongod
     (tmp_path / "member").mkdir()

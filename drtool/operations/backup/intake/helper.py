@@ -13,7 +13,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from multiprocessing.connection import Connection
 
 from drtool.local.allocator import give_back_large
@@ -27,14 +27,16 @@ from drtool.sources.reading import View
 #: `serve` is called.
 SIGNALS_TO_IGNORE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _QUEUE_BYTES = 4_000_000
-#: Nobody is there any more: closing the view, which tells a server, may take so long.
-_FAREWELL_SECONDS = 5
+#: Nobody is there any more: closing the view, which tells a server, may take so long, and before that the reading.
+_FAREWELL_SECONDS, _LAST_READING_SECONDS = 5, 1
 
 
 def serve(connection: Connection, slots: Slots, foreign: Iterable[Connection]) -> None:
     """Follow the orders that come until nobody gives any; then the process ends. `foreign` are ends of other processes,
     which the fork brought along."""
-    signal.set_wakeup_fd(-1)
+    wakes = signal.set_wakeup_fd(-1)
+    if wakes != -1:
+        os.close(wakes)  # whoever reads the other end waits until nobody has this one
     for number in SIGNALS_TO_IGNORE:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS_TO_IGNORE)
@@ -83,20 +85,21 @@ class _Helper:
     def leave(self) -> None:
         """Nobody asks for anything any more."""
         self._cancel()
-        if self._view is not None:
-            self._view.close()
+        # A view may be on its way to be opened. One that a server holds up is closed all the same.
+        wait([self._reader.submit(self._end)], _LAST_READING_SECONDS)
+        if (view := self._view) is not None:
+            view.close()
 
     def _cancel(self) -> None:
         self._cancelled.set()
-        if self._view is not None:
-            self._view.cancel()
+        if (view := self._view) is not None:
+            view.cancel()
 
     def _take(self, unit: Unit) -> None:
         try:
-            answer: Answer = self._taking.take(self._opened(), unit, self._wanted)
+            self._send(self._taking.take(self._opened(), unit, self._wanted))
         except Exception as error:  # noqa: BLE001 - it is raised where the order came from
-            answer = _failed(error)
-        self._send(answer)
+            self._send(_failed(error))
 
     def _wanted(self) -> bool:
         return not (self._enough.is_set() or self._cancelled.is_set())
@@ -123,7 +126,8 @@ class _Helper:
             piece = packed[start : start + SLOT_BYTES]
             slot = self._slots.fill(piece)
             is_last = start + SLOT_BYTES >= len(packed)
-            self._send(Piece(slot, len(piece), id_, len(data)) if is_last else Piece(slot, len(piece)))
+            last = (id_, len(data)) if is_last else ()
+            self._send(Piece(slot, len(piece), start, *last))
         return id_
 
     def _send(self, answer: Answer) -> None:

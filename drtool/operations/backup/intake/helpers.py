@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.util import Finalize
 
 from drtool.errors import SourceError
 from drtool.operations.backup.intake.helper import SIGNALS_TO_IGNORE, serve
@@ -33,11 +35,15 @@ class Helpers:
     """`count` helpers, which are asked for one view after the other; `close` them."""
 
     def __init__(self, count: int) -> None:
-        self._helpers: list[_Helper] = []
-        # Where the system has no room for another process, fewer do.
-        with suppress(OSError):
-            for _ in range(count):
-                self._helpers.append(_Helper(self._helpers))
+        self._helpers: list[_Handle] = []
+        try:
+            # Where the system has no room for another process, fewer do.
+            with suppress(OSError):
+                for _ in range(count):
+                    self._helpers.append(_Handle(self._helpers))
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def processes(self) -> Sequence[int]:
@@ -58,9 +64,13 @@ class Helpers:
         finally:
             for helper in able:
                 helper.end()
+            for helper in able:
+                helper.await_end()
 
     def close(self) -> None:
         """End them."""
+        for helper in self._helpers:
+            helper.dismiss()
         for helper in self._helpers:
             helper.close()
 
@@ -68,10 +78,10 @@ class Helpers:
 class Reading:
     """A view that helpers read, so many ``at_once`` units. Methods may be called from several threads."""
 
-    def __init__(self, view: SharedView, helpers: Sequence[_Helper], store: Store) -> None:
+    def __init__(self, view: SharedView, helpers: Sequence[_Handle], store: Store) -> None:
         self.at_once = len(helpers)
         self._view, self._helpers, self._store = view, helpers, store
-        self._free: queue.SimpleQueue[_Helper] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[_Handle] = queue.SimpleQueue()
         for helper in helpers:
             self._free.put(helper)
 
@@ -104,21 +114,28 @@ class _ElsewhereError(Exception):
         return f"\n{self.args[0]}"
 
 
-class _Helper:
-    """One of them, seen from the process that forked it. For one thread at a time, but `cancel` for any."""
+class _Handle:
+    """A helper, seen from the process that forked it. For one thread at a time, but `cancel` and `end` for any."""
 
-    def __init__(self, others: Sequence[_Helper]) -> None:
+    def __init__(self, others: Sequence[_Handle]) -> None:
         fork = get_context("fork")
         self._connection, theirs = fork.Pipe()
-        self._sending = threading.Lock()
+        self._sending, self._receiving = threading.Lock(), threading.Lock()
         self._slots = Slots()
         mine = [end for helper in (*others, self) for end in (helper._connection, helper._slots.giving)]
         self._process = fork.Process(target=serve, args=(theirs, self._slots, mine), daemon=True)
-        with _held_back(SIGNALS_TO_IGNORE):  # until it ignores them
-            self._process.start()
-        theirs.close()
-        self._slots.taking.close()
+        # At exit multiprocessing waits for it without an end; before that this is called, if it was not called already.
+        self._dismissal = Finalize(self, _close, (self._connection, self._slots.giving), exitpriority=0)
         self._timer: threading.Timer | None = None
+        try:
+            with _held_back(SIGNALS_TO_IGNORE):  # until it ignores them
+                self._process.start()
+        except BaseException:
+            self.dismiss()
+            raise
+        finally:
+            theirs.close()
+            self._slots.taking.close()
 
     @property
     def process(self) -> int:
@@ -134,20 +151,26 @@ class _Helper:
         return True
 
     def take(self, unit: Unit, store: Store, wanted: Callable[[], bool]) -> Taken:
+        with self._receiving:
+            return self._take(unit, store, wanted)
+
+    def _take(self, unit: Unit, store: Store, wanted: Callable[[], bool]) -> Taken:
         self._send(unit)
-        pieces: list[bytes] = []
+        begun = bytearray()  # a chunk in several pieces
         told = False
         while True:
             match self._receive():
                 case Piece() as piece:
                     with self._slots.emptying(piece.slot, piece.size) as data:
-                        if piece.is_last and not pieces:
+                        if piece.start != len(begun):
+                            raise RuntimeError("a chunk lacks pieces")  # of a unit whose taking failed here
+                        if piece.is_last and not begun:
                             store(piece.id, data, piece.length)
                         else:
-                            pieces.append(bytes(data))
-                    if piece.is_last and pieces:
-                        store(piece.id, memoryview(b"".join(pieces)), piece.length)
-                        pieces = []
+                            begun += data
+                    if piece.is_last and begun:
+                        store(piece.id, memoryview(begun), piece.length)
+                        begun = bytearray()
                 case Failed(error, traceback):
                     raise error from _ElsewhereError(traceback)
                 case Taken() as taken:
@@ -162,20 +185,25 @@ class _Helper:
             self._send(Order.CANCEL)
 
     def end(self) -> None:
-        """Have it close its view. What it still sends of that is dropped."""
+        """Have it close its view; `await_end` follows."""
         self._hurry()
         with suppress(SourceError):  # it is gone, and its view with it
             self._send(Order.END)
+
+    def await_end(self) -> None:
+        """What it still sends of the view is dropped. A unit that is being taken ends first."""
+        with self._receiving, suppress(SourceError):
             while (answer := self._receive()) is not Told.ENDED:
                 if isinstance(answer, Piece):
                     self._slots.give(answer.slot)
-        assert self._timer is not None
-        self._timer.cancel()
-        self._timer = None
+        self._calm()
+
+    def dismiss(self) -> None:
+        """Nobody asks it for anything any more; `close` follows."""
+        self._dismissal()
 
     def close(self) -> None:
-        self._connection.close()
-        self._slots.giving.close()
+        self._calm()
         self._process.join(_PATIENCE_SECONDS)
         if self._process.is_alive():
             self._process.kill()
@@ -189,6 +217,12 @@ class _Helper:
             self._timer = threading.Timer(_PATIENCE_SECONDS, self._process.kill)
             self._timer.daemon = True
             self._timer.start()
+
+    def _calm(self) -> None:
+        """It has come to one."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _send(self, asked: Asked) -> None:
         try:
@@ -212,9 +246,15 @@ class _Helper:
         )
 
 
+def _close(*ends: Connection) -> None:
+    for end in ends:
+        end.close()
+
+
 @contextmanager
 def _held_back(signals: Iterable[signal.Signals]) -> Iterator[None]:
-    """Inside, these signals do not reach this thread, nor a process that it forks."""
+    """Inside, these signals do not reach this thread, nor a process that it forks. A handler of Python's runs here all
+    the same where another thread gets one."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         yield

@@ -29,11 +29,12 @@ class Order(Enum):
 
 
 class Piece(NamedTuple):
-    """The next `size` bytes of a compressed chunk are in a slot. With the last ones come the chunk's `id`, and its
-    `length` uncompressed."""
+    """`size` bytes of a compressed chunk, from its byte `start` on, are in a slot. With the last ones come the chunk's
+    `id`, and its `length` uncompressed."""
 
     slot: int
     size: int
+    start: int
     id: bytes = b""
     length: int = 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
 
 from drtool.errors import InstantMovedError
@@ -69,6 +69,9 @@ class ByteCount:
             self._changed.notify_all()
 
 
+_Waiting = deque[tuple[Future[bytes], int, Chunk]]
+
+
 class Taking:
     """Takes units in the threads that call it: they read and cut, while `workers` keep the chunks, at most
     `queue_bytes` of which wait for them. `keep` gives a chunk's id."""
@@ -78,9 +81,20 @@ class Taking:
         self._queue = ByteCount(queue_bytes)
 
     def take(self, view: View, unit: Unit, wanted: Callable[[], bool]) -> Taken:
-        """What was read of a unit; it ends early, too, when it is no longer `wanted`."""
+        """What was read of a unit; it ends early, too, when it is no longer `wanted`. However it ends, the workers have
+        no chunk of it any more."""
+        waiting: _Waiting = deque()
+        try:
+            return self._take(view, unit, wanted, waiting)
+        finally:
+            wait([future for future, *_ in waiting])
+
+    def cancel(self) -> None:
+        """Nobody is to wait any more."""
+        self._queue.cancel()
+
+    def _take(self, view: View, unit: Unit, wanted: Callable[[], bool], waiting: _Waiting) -> Taken:
         taken = Taken()
-        waiting: deque[tuple[Future[bytes], int, Chunk]] = deque()
 
         def settle(limit: int) -> None:
             while len(waiting) > limit or (waiting and waiting[0][0].done()):
@@ -104,10 +118,6 @@ class Taking:
             taken.ended_by = error
         settle(limit=0)
         return taken
-
-    def cancel(self) -> None:
-        """Nobody is to wait any more."""
-        self._queue.cancel()
 
     def _work(self, data: bytes) -> bytes:
         try:
