@@ -48,6 +48,23 @@ def test_what_is_held_fits(memory: int, readers: int | None, count: int) -> None
 
 
 @given(memories, numbers, cores)
+def test_helpers_and_packs_fit(memory: int, readers: int | None, count: int) -> None:
+    """Helpers take the place of readers, workers and queue."""
+    budget = _within(memory, readers, count)
+    assert budget.helpers != 1  # one would do what this process can
+    assert budget.helpers <= min(count, readers or count)
+    packs = (1 + budget.uploads) * budget.pack_bytes
+    assert budget.helpers * 48_000_000 + packs <= memory - 80_000_000 or not budget.helpers
+
+
+def test_helpers_at_the_default() -> None:
+    assert _within(DEFAULT_MEMORY, None, 2).helpers == 2
+    assert _within(DEFAULT_MEMORY, None, 1).helpers == 0
+    assert _within(DEFAULT_MEMORY, 1, 2).helpers == 0
+    assert _within(LEAST_MEMORY, None, 2).helpers == 0
+
+
+@given(memories, numbers, cores)
 def test_packs_are_never_larger_than_the_format_has_them(memory: int, readers: int | None, count: int) -> None:
     assert PACK_BYTES // 8 <= _within(memory, readers, count).pack_bytes <= PACK_BYTES
 

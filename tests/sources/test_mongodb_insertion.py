@@ -15,11 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drtool.errors import InstantMovedError
+from drtool.sources.bandwidth import Bandwidth
 from drtool.sources.cutting import join
 from drtool.sources.mongodb.batches import Documents
 from drtool.sources.mongodb.insertion import window
 from drtool.sources.mongodb.insertion.window import OutOfOrderError, in_order, up_to
 from drtool.sources.mongodb.server import Server
+from drtool.sources.mongodb.sessions import Restraint
 from drtool.sources.mongodb.view import MongoView
 from drtool.sources.reading import WHOLE, Consistency, KeyRange, ReadAgainError, StreamInfo
 from tests.sources.contract import read_parts, rule_of
@@ -249,6 +251,14 @@ def test_what_another_process_noticed_is_noted_here(replica_set: Server, client:
         # None has to be read again: this one goes by the index now.
         lists = [list(view.chunks(stream, part, rule_of(stream))) for part in parts]
         assert sum(chunk.records - chunk.beyond for each in lists for chunk in each) == _COUNT
+
+
+def test_what_is_read_slowly_is_read_by_one_process(replica_set: Server, client: Client, database: str) -> None:
+    _fill(client, database, [ObjectId(each) for each in _ids(10)])
+    source = source_of(replica_set.uri, database, restraint=Restraint(bandwidth=Bandwidth(1_000_000)))
+    with closing(source.prepare(None)) as prepared, closing(prepared.freeze()) as view:
+        assert isinstance(view, MongoView)
+        assert view.elsewhere() is None
 
 
 def test_what_was_dropped_after_another_process_read_it_is_of_no_concern(

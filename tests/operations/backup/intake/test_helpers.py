@@ -401,22 +401,37 @@ def test_a_view_that_is_not_to_be_shared(helpers: Helpers) -> None:
     assert view.read == []
 
 
+@dataclass
+class _Hanging(_View):
+    """Says who hangs, before it does."""
+
+    sends: int = -1
+
+    def chunks(self, stream: StreamInfo, part: KeyRange, rule: CutRule) -> Iterator[Chunk]:
+        yield from super().chunks(stream, part, rule)
+        os.write(self.sends, b"%d " % os.getpid())
+        time.sleep(60)
+
+    def elsewhere(self) -> Callable[[], View] | None:
+        return cast("Callable[[], View]", partial(_Hanging, self.lengths, sends=self.sends))
+
+
 def test_they_end_with_the_one_that_asks() -> None:
-    """Killed, it leaves none of them behind, whatever they do."""
+    """Killed, it leaves none of them behind, though they hang."""
     receives, sends = os.pipe()
     asking = os.fork()
     if asking == 0:
-        made = Helpers(2)
-        os.write(sends, b" ".join(b"%d" % process for process in made.processes))
-        threading.Thread(
-            target=_read, args=(made, _View((10,), happens="hangs"), _units(b"bad", b"good"), _Store()), daemon=True
-        ).start()
+        view = _Hanging((10,), sends=sends)
+        threading.Thread(target=_read, args=(Helpers(2), view, _units(b"one", b"two"), _Store()), daemon=True).start()
         time.sleep(60)
         os._exit(1)
     os.close(sends)
-    processes = [int(text) for text in os.read(receives, 100).split()]
+    processes: list[int] = []
+    while len(processes) < 2:
+        told = os.read(receives, 100)
+        assert told
+        processes += [int(text) for text in told.split()]
     os.close(receives)
-    time.sleep(0.5)
     assert all(_is_there(process) for process in processes)
     os.kill(asking, signal.SIGKILL)
     os.waitpid(asking, 0)
