@@ -70,12 +70,13 @@ def site(whole: Site, tmp_path: Path) -> Site:
 
 
 def _packs(site: Site, kind: ChunkKind) -> list[Path]:
-    """The packs with chunks of this kind that the newest snapshot needs, largest first; all others after them."""
+    """The packs whose chunks of this kind the newest snapshot needs, largest first; all others after them."""
     with site.opened() as repository, contextlib.closing(ChunkReader(repository)) as reader:
         newest = read_catalogue(repository).snapshots[-1]
-        needed = list_needed(repository, Contents(reader, newest.manifest)).packs
-        found = [pack for pack in needed if any(row.kind is kind for row in repository.cache.rows(pack))]
-    found.sort(key=lambda pack: (-needed[pack], pack))
+        listing = list_needed(repository, Contents(reader, newest.manifest), keeps_rows=True)
+        # Which kinds share a pack is a matter of chance; of a pack of records it may need the pages alone.
+        found = [pack for pack in listing.packs if any(need.kind is kind for need, _ in listing.needed(pack))]
+    found.sort(key=lambda pack: (-listing.packs[pack], pack))
     first = [site.store / pack_name(pack) for pack in found]
     return first + [path for path in site.objects("packs") if path not in first]
 
