@@ -47,10 +47,12 @@ def insert_raw(database: Database[Document], collection: str, documents: Sequenc
     assert reply["n"] == len(documents), reply
 
 
-def raw_documents(database: Database[Document], collection: str, order: Document) -> list[bytes]:
-    """All documents, by pymongo's own cursor."""
+def raw_documents(
+    database: Database[Document], collection: str, order: Document, only: RawBSONDocument | None = None
+) -> list[bytes]:
+    """All documents, or those of a filter, by pymongo's own cursor."""
     raw: Collection[RawBSONDocument] = database.get_collection(collection, codec_options=RAW)  # type: ignore[assignment]
-    return [bytes(each.raw) for each in raw.find().hint(list(order.items()))]
+    return [bytes(each.raw) for each in raw.find(only).hint(list(order.items()))]
 
 
 def unique_database(client: Client) -> str:

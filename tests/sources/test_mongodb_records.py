@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from drtool.errors import SourceError
 from drtool.sources.cutting import CutRule, cut
-from drtool.sources.mongodb.batches import Batch, cut_batches
+from drtool.sources.mongodb.batches import Batch, apart, cut_batches, keys_of
 from drtool.sources.mongodb.keys import key_of
 from drtool.sources.mongodb.records import records
 
@@ -22,6 +22,18 @@ documents = st.lists(st.builds(lambda id_, size: bson.encode({"_id": id_, "x": b
 def test_documents_with_their_keys(given_: list[bytes]) -> None:
     found = [(key, bytes(data)) for key, data in records(b"".join(given_))]
     assert found == [(key_of(one), one) for one in given_]
+
+
+@given(st.one_of(documents, st.lists(st.builds(lambda id_: bson.encode({"_id": id_}), st.uuids().map(str)))))
+def test_keys_of_many_at_once(given_: list[bytes]) -> None:
+    some = apart(b"".join(given_))
+    assert keys_of(some.data, some.starts[:-1]) == [bytes((one[4],)) + _value(one) for one in given_]
+
+
+def _value(one: bytes) -> bytes:
+    """The bytes of the first value, found the other way: by what the whole document is without it."""
+    name, value = next(iter(bson.decode(one).items()))
+    return bson.encode({name: value})[4 + 1 + len(name) + 1 : -1]
 
 
 @given(st.integers(1, 1 << 64), st.lists(st.integers(1, 300_000), max_size=40))

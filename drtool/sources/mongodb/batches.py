@@ -9,7 +9,7 @@ costs a look at its length, and no record is copied by itself. A property test h
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from struct import Struct
@@ -30,6 +30,8 @@ _strip_headers: Callable[[memoryview], bytes] | None = getattr(
 _BLOCK = 128
 #: Length of the value by the first bytes of a document, after its length: ``_id`` of a type with a fixed length.
 _FIXED = {bytes((kind,)) + b"_id\0": length for kind, length in FIXED_LENGTHS.items()}
+#: And of those that say how long they are (string, binary): what is to be added to that.
+_COUNTED = {b"\x02_id\0": 4, b"\x05_id\0": 5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,19 +149,23 @@ def _marked(some: Documents, first: int, end: int, rule: CutRule) -> int | None:
     data, starts, head = some
     seeds, threshold = repeat(rule.seed), rule.threshold
     for block in range(first, end, _BLOCK):
-        keys = _keys(data, starts[block : min(block + _BLOCK, end)], head)
+        keys = keys_of(data, starts[block : min(block + _BLOCK, end)], head)
         for number, digest in enumerate(map(xxh3_64_intdigest, keys, seeds), start=block):
             if digest < threshold:
                 return number
     return None
 
 
-def _keys(data: bytes, starts: list[int], head: bytes | None) -> list[bytes]:
-    """The record keys of the documents that begin there."""
+def keys_of(data: bytes, starts: Sequence[int], head: bytes | None = None) -> list[bytes]:
+    """The record keys of the documents that begin there; of `head` see ``Documents``."""
     heads = {data[start + 4 : start + 9] for start in starts} if head is None else {head}
     if len(heads) == 1:
         [head] = heads
-        if (size := _FIXED.get(head)) is not None:
+        size = _FIXED.get(head)
+        if head in _COUNTED:
+            lengths = {data[start + 9 : start + 13] for start in starts}
+            size = _COUNTED[head] + _LENGTH(lengths.pop())[0] if len(lengths) == 1 else None
+        if size is not None:
             kind = head[:1]
             return [kind + data[start + 9 : start + 9 + size] for start in starts]
     return [key_of(data, start) for start in starts]

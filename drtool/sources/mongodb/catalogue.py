@@ -132,10 +132,12 @@ def _without_namespace(spec: RawBSONDocument) -> RawBSONDocument:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The server's own count of a collection's records and of their bytes; not to be relied on."""
+    """The server's own count of a collection's records and of their bytes; not to be relied on. ``cached`` is how many
+    bytes its cache holds, None where it has none, or does not tell."""
 
     records: int = 0
     bytes: int = 0
+    cached: int | None = None
 
 
 def estimate(client: Client, entry: Entry) -> Size:
@@ -145,4 +147,5 @@ def estimate(client: Client, entry: Entry) -> Size:
     stats = client[entry.database].command({"collStats": entry.records_in})
     # Of buckets the server counts what they hold, and says elsewhere how many there are.
     records = stats.get("count", stats.get("timeseries", {}).get("bucketCount", 0))
-    return Size(int(records), int(stats.get("size", 0)))
+    cached = stats.get("wiredTiger", {}).get("cache", {}).get("bytes currently in the cache")
+    return Size(int(records), int(stats.get("size", 0)), None if cached is None else int(cached))

@@ -19,7 +19,7 @@ from pymongo.errors import OperationFailure
 from drtool.errors import InstantMovedError, SourceError
 from drtool.sources.mongodb.batches import Batch, documents
 from drtool.sources.mongodb.connection import RAW, UNAUTHORIZED, Client, Document, translated
-from drtool.sources.mongodb.keys import MAX_KEY, below, bound, find_element, int32, int64
+from drtool.sources.mongodb.keys import MAX_KEY, below, between, bound, find_element, int32, int64
 from drtool.sources.mongodb.sessions import Session, Sessions
 from drtool.sources.reading import WHOLE, KeyRange
 
@@ -79,9 +79,11 @@ class Reader:
         command: Document = {"filter": {"db": database}, "hint": {"_id": 1}}
         return self._read(collection, command, self._concern(), at_instant=self.instant is not None)
 
-    def in_natural_order(self, collection: Collection) -> Iterator[Batch]:
-        """All records as they lie."""
-        return self._read(collection, {"hint": {"$natural": 1}}, self._concern(), at_instant=self.instant is not None)
+    def in_natural_order(self, collection: Collection, part: KeyRange = WHOLE) -> Iterator[Batch]:
+        """The records of a range of ``_id`` as they lie, for which the server looks at all."""
+        only = RawBSONDocument(between(part.lower, part.upper), RAW)
+        command: Document = {"hint": {"$natural": 1}, "filter": only}
+        return self._read(collection, command, self._concern(), at_instant=self.instant is not None)
 
     def in_natural_order_behind(self, collection: Collection, record: int | None) -> Iterator[Batch]:
         """All records as they lie behind the one with this record id (None: from the first on), at an instant only;
@@ -97,6 +99,12 @@ class Reader:
             "hint": {"_id": 1},
             "limit": 1,
         }
+        return self._spots(collection, command)
+
+    def next_from(self, collection: Collection, key: bytes, count: int) -> list[bytes]:
+        """At most `count` documents, with their record ids, at an instant only: those of a record key and of the next
+        greater ones. They come from the index alone."""
+        command: Document = {"min": RawBSONDocument(bound(key), RAW), "hint": {"_id": 1}, "limit": count}
         return self._spots(collection, command)
 
     def next_behind(self, collection: Collection, record: int, count: int) -> list[bytes]:

@@ -89,6 +89,12 @@ class Definition:
             return True
         return self.kind is not Kind.CAPPED and self.id_index is not None
 
+    @property
+    def has_collation(self) -> bool:
+        """Does the order of ``_id`` follow a language's rules rather than the bytes?"""
+        collations = [options.get("collation") for options in (self.options, self.id_index) if options]
+        return any(isinstance(each, RawBSONDocument) and each.get("locale") != "simple" for each in collations)
+
     def renamed(self, names: Mapping[str, str]) -> Definition:
         """The same under the names that `names` gives to namespaces, in views' definitions too."""
         name = names.get(self.name, self.name)

@@ -87,10 +87,12 @@ def find_element(raw: bytes, document: int, name: bytes) -> tuple[int, int] | No
 
 def key_of(raw: bytes, document: int = 0) -> bytes:
     """The record key of the document that begins at `document`; empty where it has no ``_id``."""
-    found = find_element(raw, document, b"_id")
-    if found is None:
-        return b""
-    kind, value = found
+    kind, value = raw[document + 4], document + 9
+    if raw[document + 5 : value] != b"_id\0" or not kind:  # a server puts it first
+        found = find_element(raw, document, b"_id")
+        if found is None:
+            return b""
+        kind, value = found
     return bytes((kind,)) + raw[value : value + value_length(kind, raw, value)]
 
 
@@ -102,6 +104,20 @@ def bound(key: bytes) -> bytes:
 def below(key: bytes) -> bytes:
     """The BSON document ``{_id: {$lt: …}}`` of a record key."""
     return _document(b"\x03_id\0" + _document(key[:1] + b"$lt\0" + key[1:]))
+
+
+def between(lower: bytes | None, upper: bytes | None) -> bytes:
+    """The filter of a find for records with lower <= record key < upper, whatever their types (which ``$gte`` outside
+    of an expression does not compare); None is no bound."""
+    found = []
+    for number, (operator, key) in enumerate(((b"$gte", lower), (b"$lt", upper))):
+        if key is not None:
+            literal = _document(key[:1] + b"$literal\0" + key[1:])
+            values = _document(b"\x020\0" + _INT32.pack(5) + b"$_id\0" + b"\x031\0" + literal)
+            found.append(b"\x03%d\0" % number + _document(b"\x04" + operator + b"\0" + values))
+    if not found:
+        return _document(b"")
+    return _document(b"\x03$expr\0" + _document(b"\x04$and\0" + _document(b"".join(found))))
 
 
 def any_of(keys: Sequence[bytes]) -> bytes:

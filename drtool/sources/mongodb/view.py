@@ -6,21 +6,21 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from bson.timestamp import Timestamp
 
 from drtool.errors import InstantMovedError
 from drtool.sources.cutting import Chunk, CutRule
 from drtool.sources.mongodb import splitting
-from drtool.sources.mongodb.batches import cut_batches, cut_documents
+from drtool.sources.mongodb.batches import Documents, cut_batches, cut_documents
 from drtool.sources.mongodb.capped import touched_after
 from drtool.sources.mongodb.catalogue import Entry, Size
 from drtool.sources.mongodb.connection import Client, connect, translated
 from drtool.sources.mongodb.cursors import Collection, Reader
 from drtool.sources.mongodb.definitions import Definition, Kind
 from drtool.sources.mongodb.freezing import Frozen, last_applied, list_patiently
-from drtool.sources.mongodb.insertion import laying
+from drtool.sources.mongodb.insertion import laying, scattered
 from drtool.sources.mongodb.insertion.window import OutOfOrderError
 from drtool.sources.mongodb.names import split
 from drtool.sources.mongodb.oplog.changes import find_changes
@@ -45,6 +45,13 @@ _MOST_AS_IT_LIES = 4_000_000_000
 #: Nor are those of larger documents: they cost the server the same in either order, and it reads hundreds of them to
 #: find each border.
 _LARGEST_AS_IT_LIES = 16_000
+
+
+class Way(Protocol):
+    """How a part of a collection is read in another order than that of ``_id``."""
+
+    def read(self, reader: Reader, collection: Collection, part: KeyRange) -> Iterator[Documents]:
+        """Its documents in the order of ``_id``. ``OutOfOrderError``, possibly after some, where that cannot be."""
 
 
 class MongoView:
@@ -72,7 +79,7 @@ class MongoView:
         self._client, self._uri, self._frozen, self._list_now = client, uri, frozen, list_now
         self._names, self._restraint = names, restraint
         self._as_it_lies = as_it_lies and frozen.instant is not None
-        self._stretches: dict[str, Mapping[KeyRange, laying.Stretch]] = {}
+        self._ways: dict[str, Mapping[KeyRange, Way]] = {}
         self._part_bytes, self._warnings = part_bytes, tuple(warnings)
         names = names or {}
         self._entries = {names.get(entry.name, entry.name): entry for entry in frozen.entries}
@@ -132,14 +139,14 @@ class MongoView:
             rest = KeyRange(lower=part.upper)
             ends = part.upper is None or part.strict
             beyond = iter(()) if ends else self._reader.in_key_order(collection, rest)
-            stretch = self._stretches.get(stream.name, {}).get(part)
-            if stretch is None:
+            way = self._ways.get(stream.name, {}).get(part)
+            if way is None:
                 yield from cut_batches(self._reader.in_key_order(collection, part), beyond, rule)
             else:
                 try:
-                    yield from cut_documents(laying.read(self._reader, collection, part, stretch), beyond, rule)
+                    yield from cut_documents(way.read(self._reader, collection, part), beyond, rule)
                 except OutOfOrderError as error:
-                    self._stretches.pop(stream.name, None)
+                    self._ways.pop(stream.name, None)
                     raise ReadAgainError(stream.name) from error
         elif entry.definition.kind is Kind.CAPPED and instant is not None:
             yield from cut_batches(self._reader.in_natural_order_after(collection, instant), (), rule)
@@ -155,12 +162,12 @@ class MongoView:
         """See ``SharedView.elsewhere``. A limit of the bandwidth is for all readers together, so they stay together."""
         if self._frozen.instant is None or self._restraint.bandwidth is not None:
             return None
-        return partial(_opened, self._uri, self._frozen, self._names, self._restraint, dict(self._stretches))
+        return partial(_opened, self._uri, self._frozen, self._names, self._restraint, dict(self._ways))
 
     def read_elsewhere(self, stream: StreamInfo, ended_by: Exception | None) -> None:
         """See ``SharedView.read_elsewhere``."""
         if isinstance(ended_by, ReadAgainError):
-            self._stretches.pop(stream.name, None)
+            self._ways.pop(stream.name, None)
         elif ended_by is None:
             with self._lock:
                 self._read_at_instant.add(self._entries[stream.name].name)
@@ -210,13 +217,16 @@ class MongoView:
 
     def _lay(self, stream: StreamInfo, entry: Entry, ranges: Sequence[KeyRange]) -> Sequence[KeyRange]:
         """Ranges to be read as their records lie; none where that does not help."""
-        plain = entry.definition.kind is Kind.COLLECTION
-        size = self._frozen.sizes[entry.name]
-        large = size.bytes > min(_MOST_AS_IT_LIES, _LARGEST_AS_IT_LIES * size.records)
-        if not (self._as_it_lies and plain) or large:
+        if not self._as_it_lies or entry.definition.kind is not Kind.COLLECTION:
             return ()
-        self._stretches[stream.name] = laying.lay(self._reader, self._collection(entry), ranges)
-        return tuple(self._stretches[stream.name])
+        size, collection = self._frozen.sizes[entry.name], self._collection(entry)
+        ways: Mapping[KeyRange, Way] = {}
+        if size.bytes <= min(_MOST_AS_IT_LIES, _LARGEST_AS_IT_LIES * size.records):
+            ways = laying.lay(self._reader, collection, ranges)
+        if not (ways or entry.definition.has_collation):
+            ways = scattered.lay(self._reader, collection, size, ranges)
+        self._ways[stream.name] = ways
+        return tuple(ways)
 
     def _note_end(self, entry: Entry) -> None:
         with translated(self._uri, f"reading {entry.name}"):
@@ -241,11 +251,11 @@ def _opened(
     frozen: Frozen,
     names: Mapping[str, str] | None,
     restraint: Restraint,
-    stretches: Mapping[str, Mapping[KeyRange, laying.Stretch]],
+    ways: Mapping[str, Mapping[KeyRange, Way]],
 ) -> MongoView:
     """A view of the same instant, for its chunks only."""
     view = MongoView(connect(uri), uri, frozen, lambda: (), names=names, restraint=restraint)
-    view._stretches.update(stretches)
+    view._ways.update(ways)
     return view
 
 

@@ -7,7 +7,8 @@ from mmap import ACCESS_READ, mmap
 
 from drtool.sources.redis.rdb.dump import Dump, LeftOut
 from drtool.sources.redis.rdb.strings import DamagedDumpError
-from drtool.sources.redis.spool import Order, flush, new_file, write
+from drtool.sources.redis.spool import Order
+from drtool.sources.sorting.files import flush, new_file, write
 
 #: Of a value that has not wholly arrived no more is kept in memory.
 _MOST_BYTES = 4 * 1024 * 1024

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from drtool.errors import AuthenticationError
 from drtool.sources.cutting import Chunk, CutRule, Record, cut_lists
 from drtool.sources.redis.connection import Server, connect, translated
-from drtool.sources.redis.merging import Sorted
 from drtool.sources.redis.naming import excluding
 from drtool.sources.redis.rdb.dump import LeftOut
 from drtool.sources.redis.records import PART_BYTES, Entry, entries, record, record_key, records_of
 from drtool.sources.redis.replication import Download
 from drtool.sources.redis.scanning import scan
 from drtool.sources.redis.spool import Order, Place, Tally
+from drtool.sources.sorting.merging import Sorted
 
 _MODULES = "What modules keep beside the keys is not backed up: {}."
 _NO_FUNCTIONS = "Functions are not backed up: the user may not list them (+function|list)."

@@ -13,8 +13,8 @@ from bson.code import Code
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drtool.sources.mongodb.keys import key_of
-from drtool.sources.mongodb.oplog.order import HIGHEST, sort_key
+from drtool.sources.mongodb.keys import between, key_of
+from drtool.sources.mongodb.oplog.order import HIGHEST, sort_key, sort_keys
 from tests.sources.mongo import RAW, Client, document, int32, raw_documents
 
 Key = bytes
@@ -96,14 +96,20 @@ values = st.recursive(st.one_of(scalars, st.just(b"\x06")), nested, max_leaves=4
 ids = st.one_of(numbers, scalars, values.filter(lambda value: value[0] not in (0x04, 0x06)))
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(ids, max_size=200))
-def test_the_order_is_the_servers(client: Client, database: str, found: list[Key]) -> None:
+def insert(client: Client, database: str, found: list[Key]) -> str:
+    """The name of a collection with these ids, each of them once."""
     name = f"c{uuid.uuid4().hex}"
     documents = [bson.raw_bson.RawBSONDocument(document((each[0], "_id", each[1:])), RAW) for each in found]
     if documents:
         reply = client[database].command({"insert": name, "documents": documents, "ordered": False})
         assert {error["code"] for error in reply.get("writeErrors", ())} <= {11000}, reply
+    return name
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(ids, max_size=200))
+def test_the_order_is_the_servers(client: Client, database: str, found: list[Key]) -> None:
+    name = insert(client, database, found)
     listed = [key_of(each) for each in raw_documents(client[database], name, {"_id": 1})]
     encoded = [sort_key(each) or b"" for each in listed]
     assert encoded == sorted(encoded)
@@ -112,6 +118,34 @@ def test_the_order_is_the_servers(client: Client, database: str, found: list[Key
     assert {sort_key(each) for each in found} == set(encoded)
     assert all(each < HIGHEST for each in encoded)
     client[database].drop_collection(name)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(ids, min_size=2, max_size=60), st.integers(0, 59), st.integers(0, 59))
+def test_what_lies_between_is_the_servers_word(
+    client: Client, database: str, found: list[Key], lower: int, upper: int
+) -> None:
+    """Whatever types the bounds are of: nothing may be in no part, or in two."""
+    name = insert(client, database, found)
+    for low, high in [(None, found[upper % len(found)]), (found[lower % len(found)], found[upper % len(found)])]:
+        for bounds in [(low, high), (high, None)]:
+            only = bson.raw_bson.RawBSONDocument(between(*bounds), RAW)
+            lying = raw_documents(client[database], name, {"$natural": 1}, only)
+            there = sorted(sort_key(key_of(each)) or b"" for each in lying)
+            least, most = (None if each is None else sort_key(each) for each in bounds)
+            everything = sorted({sort_key(each) or b"" for each in found})
+            assert there == [each for each in everything if (least or b"") <= each < (most or HIGHEST)]
+    client[database].drop_collection(name)
+
+
+@given(
+    st.one_of(st.lists(ids), st.lists(st.uuids().map(lambda one: key(Binary(one.bytes, 4)))), st.lists(texts.map(key)))
+)
+def test_many_at_once(found: list[Key]) -> None:
+    one_by_one = [sort_key(each) for each in found]
+    assert sort_keys(found) == one_by_one
+    assert sort_keys([*found, b""]) is None
+    assert sort_keys([*found, key(Regex("a"))]) is None
 
 
 @pytest.mark.parametrize(

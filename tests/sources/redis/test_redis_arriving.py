@@ -18,6 +18,7 @@ from drtool.sources.redis.rdb.dump import NEVER
 from drtool.sources.redis.rdb.strings import DamagedDumpError, string_bytes
 from drtool.sources.redis.reading import Reading
 from drtool.sources.redis.records import Entry, records_of
+from drtool.sources.sorting import runs
 from tests.sources.redis.dumps import END, HEAD, arrived, databases, dump, entries, nothing_left_out
 
 #: Bytes that an unfinished value may have in memory: all, some, hardly any.
@@ -73,7 +74,8 @@ def test_records_and_chunks_are_those_of_the_simple_way(
     """However many runs there are, and however many records a value takes."""
     rule = CutRule(bytes(32), (1 << 64) >> marks)
     with (
-        mock.patch.multiple(spool, _RUN_BYTES=run, _KEY_BYTES=1, _BLOCK_BYTES=block),
+        mock.patch.object(spool, "_RUN_BYTES", run),
+        mock.patch.multiple(runs, _KEY_BYTES=1, _BLOCK_BYTES=block),
         mock.patch.object(walking, "PART_BYTES", part),
         mock.patch.object(reading, "PART_BYTES", part),
         mock.patch("drtool.sources.redis.records.PART_BYTES", part),
@@ -165,7 +167,8 @@ def test_the_file_of_an_unfinished_value_does_not_grow_with_the_dump() -> None:
 
 
 def test_of_equal_keys_the_last_counts() -> None:
-    with mock.patch.multiple(spool, _RUN_BYTES=700, _BLOCK_BYTES=40), closing(spool.Order()) as order:
+    small = mock.patch.object(runs, "_BLOCK_BYTES", 40)
+    with mock.patch.object(spool, "_RUN_BYTES", 700), small, closing(spool.Order()) as order:
         for number in range(100):
             order.add(0, {b"%d" % (number % 7): b"%d" % number, b"only %d" % number: b"x"}, {0}, 0)
         order.end()

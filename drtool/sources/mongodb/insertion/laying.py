@@ -8,9 +8,11 @@ proves nothing: what belongs to its range may lie in another stretch, whose read
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, pairwise
+from typing import TypeVar
 
 from pymongo.errors import OperationFailure
 
@@ -25,6 +27,8 @@ from drtool.sources.reading import KeyRange
 #: there to be before it.
 _NEIGHBOURS = 400
 _OBJECT_ID, _INT64 = 0x07, 0x12
+
+T = TypeVar("T")
 
 
 class _NotToldError(Exception):
@@ -46,13 +50,18 @@ class Stretch:
     behind: Spot | None
     through: Spot | None
 
+    def read(self, reader: Reader, collection: Collection, part: KeyRange) -> Iterator[Documents]:
+        """The documents of its range in order. Raises ``OutOfOrderError``, after some, where they are not those of the
+        stretch, or cannot be put in order."""
+        return in_order(_lying(reader, collection, self), part.lower, part.upper)
+
 
 def lay(reader: Reader, collection: Collection, ranges: Sequence[KeyRange]) -> dict[KeyRange, Stretch]:
     """Ranges that hold ``together``, near those given, with the stretches they lie in, in order; empty where records
     do not lie in the order of ``_id``, or this server does not tell."""
     borders: list[tuple[Spot, bytes]] = []
     for each in ranges[1:]:
-        border = _told_border(reader, collection, each.lower or b"")
+        border = told(partial(_border, reader, collection, each.lower or b""))
         if border is None:
             return {}
         if not borders or border != borders[-1]:
@@ -65,12 +74,6 @@ def lay(reader: Reader, collection: Collection, ranges: Sequence[KeyRange]) -> d
         KeyRange(keys[number], keys[number + 1], together=True): Stretch(spots[number], spots[number + 1])
         for number in range(len(borders) + 1)
     }
-
-
-def read(reader: Reader, collection: Collection, part: KeyRange, stretch: Stretch) -> Iterator[Documents]:
-    """The documents of a range in order. Raises ``OutOfOrderError``, after some, where they are not those
-    of the stretch, or cannot be put in order."""
-    return in_order(_lying(reader, collection, stretch), part.lower, part.upper)
 
 
 def _lying(reader: Reader, collection: Collection, stretch: Stretch) -> Iterator[bytes]:
@@ -88,9 +91,10 @@ def _lying(reader: Reader, collection: Collection, stretch: Stretch) -> Iterator
         raise OutOfOrderError
 
 
-def _told_border(reader: Reader, collection: Collection, key: bytes) -> tuple[Spot, bytes] | None:
+def told(ask: Callable[[], T]) -> T | None:
+    """What asking the server for record ids comes to; None where it gives none."""
     try:
-        return _border(reader, collection, key)
+        return ask()
     except _NotToldError:
         return None
     except SourceError as error:
@@ -105,10 +109,10 @@ def _border(reader: Reader, collection: Collection, key: bytes) -> tuple[Spot, b
     there is no such place."""
     if key[:1] != bytes((_OBJECT_ID,)):
         return None
-    around = [_spot(document) for document in reader.next_below(collection, key)]
+    around = [spot_of(document) for document in reader.next_below(collection, key)]
     if around:
         behind = reader.next_behind(collection, around[0].record, _NEIGHBOURS)
-        around += [_spot(document) for document in behind]
+        around += [spot_of(document) for document in behind]
     # Of each place: the least key behind it, the greatest one up to it.
     least = list(accumulate(reversed([spot.key for spot in around]), min))[::-1]
     greatest = accumulate((spot.key for spot in around), max)
@@ -119,7 +123,8 @@ def _border(reader: Reader, collection: Collection, key: bytes) -> tuple[Spot, b
     return None
 
 
-def _spot(document: bytes) -> Spot:
+def spot_of(document: bytes) -> Spot:
+    """Of a document that was asked for with its record id. Within `told` only."""
     found = find_element(document, 0, b"$recordId")
     if found is None or found[0] != _INT64:
         raise _NotToldError

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 from pymongo.errors import OperationFailure
 
 from drtool.errors import AuthenticationError, OplogTruncatedError
 from drtool.sources.mongodb.catalogue import Entry
 from drtool.sources.mongodb.connection import UNAUTHORIZED
-from drtool.sources.mongodb.definitions import Definition
 from drtool.sources.mongodb.oplog.marks import Marks
 from drtool.sources.mongodb.oplog.reading import Oplog, shown
 from drtool.sources.mongodb.oplog.touched import Pass, UnknowableError
@@ -84,12 +82,7 @@ def _why_not(entry: Entry) -> str:
         return "its records are not in the order of their ids"
     if entry.uuid is None:
         return "it has no UUID of its own to look for in the oplog"
-    return "its collation is not simple" if _has_collation(entry.definition) else ""
-
-
-def _has_collation(definition: Definition) -> bool:
-    collations = [options.get("collation") for options in (definition.options, definition.id_index) if options]
-    return any(isinstance(each, RawBSONDocument) and each.get("locale") != "simple" for each in collations)
+    return "its collation is not simple" if entry.definition.has_collation else ""
 
 
 def _check_base(oplog: Oplog, since: Point, now: Point) -> None:

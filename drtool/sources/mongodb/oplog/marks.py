@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from drtool.sources.mongodb.oplog.order import HIGHEST, sort_key
+from drtool.sources.mongodb.oplog.order import HIGHEST, sort_key, sort_keys
 from drtool.sources.reading import Base
 
 _NO_ORDER = "it has an _id of a type whose order is not implemented"
@@ -63,7 +63,7 @@ class Marks:
         return self._firsts[group + 1] if group + 1 < len(self._firsts) else HIGHEST
 
     def _encoded(self, keys: Sequence[bytes]) -> list[bytes]:
-        encoded = [found for key in keys if (found := sort_key(key)) is not None]
-        if len(encoded) != len(keys):
+        encoded = sort_keys(keys)
+        if encoded is None:
             self.give_up(_NO_ORDER)
-        return encoded
+        return encoded or []

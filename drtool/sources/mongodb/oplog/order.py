@@ -9,7 +9,7 @@ bracket; the codes of ObjectId, boolean and MaxKey are their BSON type bytes, so
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from struct import unpack_from
 
 from drtool.sources.mongodb.keys import MAX_KEY, elements, int32
@@ -17,6 +17,7 @@ from drtool.sources.mongodb.keys import MAX_KEY, elements, int32
 #: After every encoding.
 HIGHEST = b"\xff"
 _OBJECT_ID, _BOOLEAN = b"\x07", b"\x08"
+_BINARY = 0x05
 _NOT_A_NUMBER, _NEGATIVE, _ZERO, _POSITIVE = b"\0", b"\1", b"\2", b"\3"
 _END = b"\0"
 _INFINITY = b"\xff"
@@ -35,6 +36,16 @@ def sort_key(key: bytes) -> bytes | None:
     if key[:1] == _OBJECT_ID:
         return key
     return _encoded(key[0], key, 1) if key else None
+
+
+def sort_keys(keys: Sequence[bytes]) -> list[bytes] | None:
+    """`sort_key` of each; None where one has none. Quick where all are binary and equally long, as UUIDs are."""
+    heads = {key[:5] for key in keys}
+    if len(heads) == 1 and keys[0][:1] == bytes((_BINARY,)):
+        code = _BRACKETS[_BINARY][0] + int32(keys[0], 1).to_bytes(4)
+        return [code + key[5:] for key in keys]
+    found = [encoded for key in keys if (encoded := sort_key(key)) is not None]
+    return found if len(found) == len(keys) else None
 
 
 def _encoded(kind: int, raw: bytes, at: int) -> bytes | None:
@@ -158,7 +169,7 @@ _BRACKETS: dict[int, tuple[bytes, Callable[[bytes, int], bytes | None]]] = {
     0x0E: (_STRING, _text),  # symbol
     0x03: (b"\6\1", _document),
     0x04: (b"\6\2", _array),
-    0x05: (b"\6\3", _binary),
+    _BINARY: (b"\6\3", _binary),
     0x07: (_OBJECT_ID, _as_it_is(12)),
     0x08: (_BOOLEAN, _as_it_is(1)),
     0x09: (b"\x09", _date),
