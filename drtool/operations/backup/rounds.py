@@ -31,7 +31,7 @@ from drtool.repository.repository import Repository
 from drtool.repository.writer import ChunkWriter
 from drtool.sources.base import Probe, Source
 from drtool.sources.cutting import CutRule
-from drtool.sources.reading import WHOLE, Consistency, KeyRange, Settled, SharedView, StreamInfo, View
+from drtool.sources.reading import WHOLE, Consistency, KeyRange, Settled, SharedView, SortingView, StreamInfo, View
 
 if TYPE_CHECKING:
     from drtool.operations.backup.intake.helpers import Helpers, Reading
@@ -41,6 +41,8 @@ _Moved = InstantMovedError | None
 _PARTS_PER_READER = 4
 #: So many bytes are read here in the time that helpers need to connect.
 _WORTH_HELP = 64_000_000
+#: Of so much of a stream many ranges cost more than all of it does, where its source does not keep it in order.
+_MOST = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,7 @@ class Rounds:
     def _fill(self, view: View) -> bool:
         """Read the gaps; what was read before the instant moved away is put in, too. False where it does not fit what
         is kept: then nothing is."""
+        self._read_whole(view)
         asked = [
             (tracked, place, unit, size)
             for tracked in self.tracked.values()
@@ -261,6 +264,15 @@ class Rounds:
         if moved is not None:
             raise moved
         return True
+
+    def _read_whole(self, view: View) -> None:
+        """Streams of which most is missing, where all of it costs less."""
+        for tracked in self.tracked.values() if self.overlay_since is None else ():
+            stream, coverage = tracked.stream, tracked.coverage
+            most = coverage.missing >= _MOST * stream.estimated_bytes and coverage.groups() is not None
+            if stream.keyed and most and _sorts(view, stream):
+                self.nothing_kept = "most ranges changed, and reading all of them costs less"
+                tracked.coverage = self._nothing(stream)
 
     def _give_up(self, tracked: Tracked, error: UnjoinedError) -> None:
         """Something changed that the source did not tell: since the last snapshot, or between two rounds."""
@@ -283,7 +295,8 @@ class Rounds:
         parts = view.split(stream, max(1, readers * _PARTS_PER_READER))
         entry = self._tools.before.stream(self.source.name, stream) if len(parts) > 1 else None
         # Where nothing changed, parts that begin where chunks began store none that no snapshot refers to.
-        return (self._tools.pages.parts(entry.root, len(parts)) if entry is not None else None) or parts
+        known = (self._tools.pages.parts(entry.root, len(parts)) if entry is not None else None) or ()
+        return [replace(each, together=_sorts(view, stream)) for each in known] or parts
 
     def _take(self, view: View, units: Sequence[Unit], sizes: Sequence[int]) -> tuple[list[Taken], _Moved]:
         """What was read of each unit; the large ones first, so that no reader is left alone with one.
@@ -365,6 +378,10 @@ class Rounds:
         )
         self.full_because = ""
         self._start_over(reason)
+
+
+def _sorts(view: View, stream: StreamInfo) -> bool:
+    return isinstance(view, SortingView) and view.sorts(stream)
 
 
 def _standing(source: str, error: InstantMovedError) -> InstantMovedError:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from bson.timestamp import Timestamp
 
@@ -45,13 +45,8 @@ _MOST_AS_IT_LIES = 4_000_000_000
 #: Nor are those of larger documents: they cost the server the same in either order, and it reads hundreds of them to
 #: find each border.
 _LARGEST_AS_IT_LIES = 16_000
-
-
-class Way(Protocol):
-    """How a part of a collection is read in another order than that of ``_id``."""
-
-    def read(self, reader: Reader, collection: Collection, part: KeyRange) -> Iterator[Documents]:
-        """Its documents in the order of ``_id``. ``OutOfOrderError``, possibly after some, where that cannot be."""
+#: In so many places a stream is looked at that nobody wants to split.
+_PLACES = 8
 
 
 class MongoView:
@@ -79,7 +74,9 @@ class MongoView:
         self._client, self._uri, self._frozen, self._list_now = client, uri, frozen, list_now
         self._names, self._restraint = names, restraint
         self._as_it_lies = as_it_lies and frozen.instant is not None
-        self._ways: dict[str, Mapping[KeyRange, Way]] = {}
+        self._stretches: dict[str, Mapping[KeyRange, laying.Stretch]] = {}
+        #: Whether streams are sorted here, of those that were looked at.
+        self._sorted: dict[str, bool] = {}
         self._part_bytes, self._warnings = part_bytes, tuple(warnings)
         names = names or {}
         self._entries = {names.get(entry.name, entry.name): entry for entry in frozen.entries}
@@ -123,6 +120,13 @@ class MongoView:
             ranges = splitting.split(self._client, self._collection(entry), worth, self._sessions.restraint)
         return self._lay(stream, entry, ranges) or ranges
 
+    def sorts(self, stream: StreamInfo) -> bool:
+        """See ``SortingView.sorts``."""
+        entry = self._entries[stream.name]
+        if stream.name not in self._sorted and scattered.may_help(self._frozen.sizes[entry.name]):
+            self.split(stream, _PLACES)
+        return self._sorted.get(stream.name, False)
+
     def chunks(self, stream: StreamInfo, part: KeyRange, rule: CutRule) -> Iterator[Chunk]:
         """See ``View.chunks``."""
         if stream.kind == Kind.OPLOG:
@@ -139,14 +143,14 @@ class MongoView:
             rest = KeyRange(lower=part.upper)
             ends = part.upper is None or part.strict
             beyond = iter(()) if ends else self._reader.in_key_order(collection, rest)
-            way = self._ways.get(stream.name, {}).get(part)
-            if way is None:
+            as_they_lie = self._as_they_lie(stream, collection, part)
+            if as_they_lie is None:
                 yield from cut_batches(self._reader.in_key_order(collection, part), beyond, rule)
             else:
                 try:
-                    yield from cut_documents(way.read(self._reader, collection, part), beyond, rule)
+                    yield from cut_documents(as_they_lie, beyond, rule)
                 except OutOfOrderError as error:
-                    self._ways.pop(stream.name, None)
+                    self._by_index(stream)
                     raise ReadAgainError(stream.name) from error
         elif entry.definition.kind is Kind.CAPPED and instant is not None:
             yield from cut_batches(self._reader.in_natural_order_after(collection, instant), (), rule)
@@ -162,12 +166,12 @@ class MongoView:
         """See ``SharedView.elsewhere``. A limit of the bandwidth is for all readers together, so they stay together."""
         if self._frozen.instant is None or self._restraint.bandwidth is not None:
             return None
-        return partial(_opened, self._uri, self._frozen, self._names, self._restraint, dict(self._ways))
+        return partial(_opened, self._uri, self._frozen, self._names, self._restraint, self._stretches, self._sorted)
 
     def read_elsewhere(self, stream: StreamInfo, ended_by: Exception | None) -> None:
         """See ``SharedView.read_elsewhere``."""
         if isinstance(ended_by, ReadAgainError):
-            self._ways.pop(stream.name, None)
+            self._by_index(stream)
         elif ended_by is None:
             with self._lock:
                 self._read_at_instant.add(self._entries[stream.name].name)
@@ -217,16 +221,31 @@ class MongoView:
 
     def _lay(self, stream: StreamInfo, entry: Entry, ranges: Sequence[KeyRange]) -> Sequence[KeyRange]:
         """Ranges to be read as their records lie; none where that does not help."""
+        self._sorted[stream.name] = False
         if not self._as_it_lies or entry.definition.kind is not Kind.COLLECTION:
             return ()
         size, collection = self._frozen.sizes[entry.name], self._collection(entry)
-        ways: Mapping[KeyRange, Way] = {}
         if size.bytes <= min(_MOST_AS_IT_LIES, _LARGEST_AS_IT_LIES * size.records):
-            ways = laying.lay(self._reader, collection, ranges)
-        if not (ways or entry.definition.has_collation):
-            ways = scattered.lay(self._reader, collection, size, ranges)
-        self._ways[stream.name] = ways
-        return tuple(ways)
+            self._stretches[stream.name] = laying.lay(self._reader, collection, ranges)
+            if self._stretches[stream.name]:
+                return tuple(self._stretches[stream.name])
+        helps = scattered.may_help(size) and not entry.definition.has_collation
+        self._sorted[stream.name] = helps and scattered.lies_anywhere(self._reader, collection, size, ranges)
+        return scattered.few(ranges) if self._sorted[stream.name] else ()
+
+    def _as_they_lie(self, stream: StreamInfo, collection: Collection, part: KeyRange) -> Iterator[Documents] | None:
+        """The documents of a part, in order all the same; None where they are to be had by the index."""
+        stretch = self._stretches.get(stream.name, {}).get(part)
+        if stretch is not None:
+            return laying.read(self._reader, collection, part, stretch)
+        if part.together and self._sorted.get(stream.name):
+            return scattered.read(self._reader, collection, part)
+        return None
+
+    def _by_index(self, stream: StreamInfo) -> None:
+        """From now on."""
+        self._stretches.pop(stream.name, None)
+        self._sorted[stream.name] = False
 
     def _note_end(self, entry: Entry) -> None:
         with translated(self._uri, f"reading {entry.name}"):
@@ -251,11 +270,13 @@ def _opened(
     frozen: Frozen,
     names: Mapping[str, str] | None,
     restraint: Restraint,
-    ways: Mapping[str, Mapping[KeyRange, Way]],
+    stretches: Mapping[str, Mapping[KeyRange, laying.Stretch]],
+    sorted_here: Mapping[str, bool],
 ) -> MongoView:
     """A view of the same instant, for its chunks only."""
     view = MongoView(connect(uri), uri, frozen, lambda: (), names=names, restraint=restraint)
-    view._ways.update(ways)
+    view._stretches.update(stretches)
+    view._sorted.update(sorted_here)
     return view
 
 

@@ -26,6 +26,7 @@ from drtool.errors import WindowPassedError
 from drtool.repository.chain import read_catalogue
 from drtool.sources.cutting import Chunk, CutRule
 from drtool.sources.mongodb.binary import find_mongod
+from drtool.sources.mongodb.insertion import scattered
 from drtool.sources.mongodb.loading import split_documents
 from drtool.sources.mongodb.server import ServerOptions, running
 from drtool.sources.mongodb.view import MongoView
@@ -80,8 +81,20 @@ def _same_as_full(host: Host) -> None:
     assert host.roots() == roots
 
 
+@contextlib.contextmanager
+def _sorting() -> Iterator[mock.Mock]:
+    """Inside, collections count as large, not in the server's cache, and scattered; with what reads them so."""
+    always = mock.patch.multiple(scattered, _LEAST_BYTES=0, _CACHED=float("inf"), lies_anywhere=lambda *_: True)
+    with always, mock.patch.object(scattered, "read", side_effect=scattered.read) as read:
+        yield read
+
+
 @settings(max_examples=5)
-@given(batches=st.lists(st.tuples(_batch, st.booleans()), min_size=1, max_size=2), passes=st.integers(0, 40))
+@given(
+    batches=st.lists(st.tuples(_batch, st.booleans()), min_size=1, max_size=2),
+    passes=st.integers(0, 40),
+    sort=st.booleans(),
+)
 def test_an_increment_is_a_full_read(
     tmp_path_factory: pytest.TempPathFactory,
     client: Client,
@@ -89,14 +102,39 @@ def test_an_increment_is_a_full_read(
     filled: str,
     batches: list[tuple[list[tuple[str, int, int | None]], bool]],
     passes: int,
+    sort: bool,
 ) -> None:
     """Nothing is written between the increment and the full read, so both see the same records at their instants."""
     host = Host(make(tmp_path_factory.mktemp("law")).as_agent(), source_of(uri, filled, part_bytes=2_000))
-    host.backup()
-    for writes, together in batches:
-        _apply(client, filled, writes, together=together)
-        with _window(lambda view: passes if view == 1 and passes else None):
-            assert host.backup(check=0.1).incremental
+    with _sorting() if sort else contextlib.nullcontext():
+        host.backup()
+        for writes, together in batches:
+            _apply(client, filled, writes, together=together)
+            with _window(lambda view: passes if view == 1 and passes else None):
+                assert host.backup(check=0.1).incremental
+    _same_as_full(host)
+    host.repository.close()
+
+
+def test_where_most_changed_all_is_sorted(tmp_path: Path, client: Client, uri: str, database: str) -> None:
+    """Ranges one by one would cost the server more; where little changed it is the ranges."""
+    chance = random.Random(1)
+    ids = [Binary(chance.randbytes(16), 4) for _ in range(400)]
+    client[database].c.insert_many([{"_id": each, "x": bytes(60)} for each in ids])
+    host = Host(make(tmp_path).as_agent(), source_of(uri, database, part_bytes=2_000))
+    with _sorting() as read:
+        host.backup()
+        assert read.call_count == 2
+        client[database].c.update_one({"_id": ids[0]}, {"$set": {"x": b"other"}})
+        assert host.backup().incremental
+        assert read.call_count == 2
+        most = sorted(ids, key=bytes)[300]
+        client[database].c.update_many({"_id": {"$lt": most}}, {"$set": {"y": 1}})
+        assert "most ranges changed" in host.backup().full_because
+        assert read.call_count == 4
+        stored = host.backup(full=True)
+        assert read.call_count == 6
+        assert stored.new_chunks == 0
     _same_as_full(host)
     host.repository.close()
 

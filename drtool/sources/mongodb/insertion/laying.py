@@ -50,11 +50,6 @@ class Stretch:
     behind: Spot | None
     through: Spot | None
 
-    def read(self, reader: Reader, collection: Collection, part: KeyRange) -> Iterator[Documents]:
-        """The documents of its range in order. Raises ``OutOfOrderError``, after some, where they are not those of the
-        stretch, or cannot be put in order."""
-        return in_order(_lying(reader, collection, self), part.lower, part.upper)
-
 
 def lay(reader: Reader, collection: Collection, ranges: Sequence[KeyRange]) -> dict[KeyRange, Stretch]:
     """Ranges that hold ``together``, near those given, with the stretches they lie in, in order; empty where records
@@ -74,6 +69,12 @@ def lay(reader: Reader, collection: Collection, ranges: Sequence[KeyRange]) -> d
         KeyRange(keys[number], keys[number + 1], together=True): Stretch(spots[number], spots[number + 1])
         for number in range(len(borders) + 1)
     }
+
+
+def read(reader: Reader, collection: Collection, part: KeyRange, stretch: Stretch) -> Iterator[Documents]:
+    """The documents of a range in order. Raises ``OutOfOrderError``, after some, where they are not those
+    of the stretch, or cannot be put in order."""
+    return in_order(_lying(reader, collection, stretch), part.lower, part.upper)
 
 
 def _lying(reader: Reader, collection: Collection, stretch: Stretch) -> Iterator[bytes]:

@@ -6,8 +6,7 @@ a page, which is gone again before the next record on it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from statistics import median
 
@@ -38,50 +37,53 @@ _RUN_BYTES = 8_000_000
 _WORTH_TWO = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Sorted:
-    """A part whose records lie anywhere."""
+def read(reader: Reader, collection: Collection, part: KeyRange) -> Iterator[Documents]:
+    """The documents of a part, in the order of ``_id``.
 
-    def read(self, reader: Reader, collection: Collection, part: KeyRange) -> Iterator[Documents]:
-        """Its documents, in the order of ``_id``. Raises ``OutOfOrderError``, possibly after some, where this host
-        cannot put them in order: for want of room, for an ``_id`` of a type whose order is not implemented, or found
-        twice."""
-        runs = Runs(_RUN_BYTES)
-        try:
-            records = 0
-            for batch in reader.in_natural_order(collection, part):
-                documents = apart(joined(batch))
-                keys = sort_keys(keys_of(documents.data, documents.starts[:-1]))
-                if keys is None:
-                    raise OutOfOrderError
-                runs.add(0, dict(zip(keys, _each(documents), strict=True)), len(documents.data) + sum(map(len, keys)))
-                records += len(documents.starts) - 1
-            runs.end()
-            for _, some in runs.read(0):
-                records -= len(some)
-                yield Documents(b"".join(some), [0, *accumulate(map(len, some))])
-        except NotKeptError as error:
-            raise OutOfOrderError from error
-        finally:
-            runs.close()
-        if records:  # of records with the same key one was kept
-            raise OutOfOrderError
+    Raises ``OutOfOrderError``, possibly after some, where this host cannot put them in order: for want of room, for an
+    ``_id`` of a type whose order is not implemented, or found twice.
+    """
+    runs = Runs(_RUN_BYTES)
+    try:
+        records = 0
+        for batch in reader.in_natural_order(collection, part):
+            documents = apart(joined(batch))
+            keys = sort_keys(keys_of(documents.data, documents.starts[:-1]))
+            if keys is None:
+                raise OutOfOrderError
+            runs.add(0, dict(zip(keys, _each(documents), strict=True)), len(documents.data) + sum(map(len, keys)))
+            records += len(documents.starts) - 1
+        runs.end()
+        for _, some in runs.read(0):
+            records -= len(some)
+            yield Documents(b"".join(some), [0, *accumulate(map(len, some))])
+    except NotKeptError as error:
+        raise OutOfOrderError from error
+    finally:
+        runs.close()
+    if records:  # of records with the same key one was kept
+        raise OutOfOrderError
 
 
-def lay(reader: Reader, collection: Collection, size: Size, ranges: Sequence[KeyRange]) -> Mapping[KeyRange, Sorted]:
-    """The collection in one range or two, of those given, where sorting is better: it is large, not in the server's
-    cache, scattered, which is looked up where `ranges` begin, and there is room here for it. Empty where it is not."""
+def may_help(size: Size) -> bool:
+    """Is a collection large and not in the server's cache, and is there room for it here?"""
     if not _LEAST_BYTES <= size.bytes <= _MOST_BYTES or size.cached is None or size.cached >= _CACHED * size.bytes:
-        return {}
-    if size.bytes > _SHARE_OF_ROOM * room():
-        return {}
+        return False
+    return size.bytes <= _SHARE_OF_ROOM * room()
+
+
+def lies_anywhere(reader: Reader, collection: Collection, size: Size, ranges: Sequence[KeyRange]) -> bool:
+    """Do neighbours by ``_id`` lie on different pages? Looked up where `ranges` begin."""
     keys = [each.lower for each in ranges if each.lower is not None][:_PLACES]
     gaps = told(lambda: [gap for key in keys for gap in _gaps(reader, collection, key)])
-    near = _PAGES_APART * max(1.0, _PAGE_BYTES * size.records / size.bytes)
-    if not gaps or median(gaps) <= near:
-        return {}
+    near = _PAGES_APART * max(1.0, _PAGE_BYTES * size.records / max(1, size.bytes))
+    return median(gaps) > near if gaps else False
+
+
+def few(ranges: Sequence[KeyRange]) -> Sequence[KeyRange]:
+    """One range or two of those given, to be sorted."""
     borders = [None, ranges[len(ranges) // 2].lower, None] if len(ranges) >= _WORTH_TWO else [None, None]
-    return {KeyRange(lower, upper, together=True): Sorted() for lower, upper in pairwise(borders)}
+    return [KeyRange(lower, upper, together=True) for lower, upper in pairwise(borders)]
 
 
 def _gaps(reader: Reader, collection: Collection, key: bytes) -> Iterator[int]:
