@@ -17,7 +17,7 @@ _KEY_BYTES = 250
 #: After so many runs they are twice as long.
 _DOUBLED_AFTER = 160
 #: What is read of each run at a time.
-_BLOCK_BYTES = 128 * 1024
+_BLOCK_BYTES = 64 * 1024
 #: How many records are looked at together: all of a run would not fit into the processor's cache.
 _AT_ONCE = 1000
 _OLD = 2  # the version of marshal that does not look for the same object twice
