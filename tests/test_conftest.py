@@ -16,6 +16,7 @@ TESTS = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("kind", "in_ci", "workers", "code"),
     [

@@ -190,9 +190,11 @@ class SortingView(View, Protocol):
     """A view that puts streams in order while it reads them, where asking for their order is dear."""
 
     def sorts(self, stream: StreamInfo) -> bool:
-        """Is it so with this one? Then reading all of it costs less than many ranges of it: `split` gives one or two,
-        ``together``, for each of which the source looks at everything, and others that are ``together`` may take their
-        place."""
+        """Is it so with this one? The source may be asked for a sample.
+
+        If so, reading all of it costs less than many ranges of it: `split` gives one or two, ``together``, for each of
+        which the source looks at everything, and others that are ``together`` may take their place.
+        """
 
 
 class Prepared(Protocol):

@@ -142,6 +142,7 @@ def _large_tree() -> tuple[list[ChunkRef], PageRef, set[bytes]]:
     return refs, root, ids
 
 
+@pytest.mark.heavy
 @settings(max_examples=20)
 @given(st.data())
 def test_a_changed_chunk_changes_few_pages(data: st.DataObject) -> None:

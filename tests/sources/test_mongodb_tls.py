@@ -130,6 +130,7 @@ def errors_of(uris: Sequence[str]) -> list[DrtoolError]:
         return list(pool.map(error_of, [f"{uri}&serverSelectionTimeoutMS=4000" for uri in uris]))
 
 
+@pytest.mark.heavy
 def test_what_is_said_when_tls_fails(mongod: Path, secured: Secured, tmp_path: Path) -> None:
     serving = issue(tmp_path, "serving", secured.authority)
     tls = ("--tlsMode", "requireTLS", "--tlsCertificateKeyFile", str(serving.pem))

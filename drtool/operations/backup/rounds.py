@@ -42,7 +42,8 @@ _PARTS_PER_READER = 4
 #: So many bytes are read here in the time that helpers need to connect.
 _WORTH_HELP = 64_000_000
 #: Of so much of a stream many ranges cost more than all of it does, where its source does not keep it in order.
-_MOST = 0.5
+_MOST_MISSING = 0.5
+_ALL_CHANGED = "no range of the last snapshot is unchanged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Rounds:
     def __init__(self, source: Source, probe: Probe, tools: Tools, full_because: str) -> None:
         self.source, self.probe = source, probe
         self.full_because = full_because
-        self.nothing_kept = NO_FOOTING if tools.before.lost else "no range of the last snapshot is unchanged"
+        self.nothing_kept = NO_FOOTING if tools.before.lost else _ALL_CHANGED
         self.missed = tools.before.missed(source.name)
         self.tally = Tally()
         self.tracked: dict[tuple[str, str], Tracked] = {}
@@ -269,9 +270,10 @@ class Rounds:
         """Streams of which most is missing, where all of it costs less."""
         for tracked in self.tracked.values() if self.overlay_since is None else ():
             stream, coverage = tracked.stream, tracked.coverage
-            most = coverage.missing >= _MOST * stream.estimated_bytes and coverage.groups() is not None
+            most = coverage.missing >= _MOST_MISSING * stream.estimated_bytes and coverage.groups() is not None
             if stream.keyed and most and _sorts(view, stream):
-                self.nothing_kept = "most ranges changed, and reading all of them costs less"
+                if self.nothing_kept == _ALL_CHANGED:
+                    self.nothing_kept = "most ranges changed, and reading all of them costs less"
                 tracked.coverage = self._nothing(stream)
 
     def _give_up(self, tracked: Tracked, error: UnjoinedError) -> None:

@@ -45,8 +45,8 @@ _MOST_AS_IT_LIES = 4_000_000_000
 #: Nor are those of larger documents: they cost the server the same in either order, and it reads hundreds of them to
 #: find each border.
 _LARGEST_AS_IT_LIES = 16_000
-#: In so many places a stream is looked at that nobody wants to split.
-_PLACES = 8
+#: Into so many parts a stream is split to see how it lies.
+_PARTS = 8
 
 
 class MongoView:
@@ -76,7 +76,7 @@ class MongoView:
         self._as_it_lies = as_it_lies and frozen.instant is not None
         self._stretches: dict[str, Mapping[KeyRange, laying.Stretch]] = {}
         #: Whether streams are sorted here, of those that were looked at.
-        self._sorted: dict[str, bool] = {}
+        self._sorted_here: dict[str, bool] = {}
         self._part_bytes, self._warnings = part_bytes, tuple(warnings)
         names = names or {}
         self._entries = {names.get(entry.name, entry.name): entry for entry in frozen.entries}
@@ -123,9 +123,10 @@ class MongoView:
     def sorts(self, stream: StreamInfo) -> bool:
         """See ``SortingView.sorts``."""
         entry = self._entries[stream.name]
-        if stream.name not in self._sorted and scattered.may_help(self._frozen.sizes[entry.name]):
-            self.split(stream, _PLACES)
-        return self._sorted.get(stream.name, False)
+        looked_at = stream.name in self._sorted_here
+        if self._as_it_lies and not looked_at and scattered.may_help(self._frozen.sizes[entry.name]):
+            self.split(stream, _PARTS)
+        return self._sorted_here.get(stream.name, False)
 
     def chunks(self, stream: StreamInfo, part: KeyRange, rule: CutRule) -> Iterator[Chunk]:
         """See ``View.chunks``."""
@@ -166,7 +167,9 @@ class MongoView:
         """See ``SharedView.elsewhere``. A limit of the bandwidth is for all readers together, so they stay together."""
         if self._frozen.instant is None or self._restraint.bandwidth is not None:
             return None
-        return partial(_opened, self._uri, self._frozen, self._names, self._restraint, self._stretches, self._sorted)
+        return partial(
+            _opened, self._uri, self._frozen, self._names, self._restraint, self._stretches, self._sorted_here
+        )
 
     def read_elsewhere(self, stream: StreamInfo, ended_by: Exception | None) -> None:
         """See ``SharedView.read_elsewhere``."""
@@ -221,7 +224,7 @@ class MongoView:
 
     def _lay(self, stream: StreamInfo, entry: Entry, ranges: Sequence[KeyRange]) -> Sequence[KeyRange]:
         """Ranges to be read as their records lie; none where that does not help."""
-        self._sorted[stream.name] = False
+        self._sorted_here[stream.name] = False
         if not self._as_it_lies or entry.definition.kind is not Kind.COLLECTION:
             return ()
         size, collection = self._frozen.sizes[entry.name], self._collection(entry)
@@ -229,23 +232,25 @@ class MongoView:
             self._stretches[stream.name] = laying.lay(self._reader, collection, ranges)
             if self._stretches[stream.name]:
                 return tuple(self._stretches[stream.name])
-        helps = scattered.may_help(size) and not entry.definition.has_collation
-        self._sorted[stream.name] = helps and scattered.lies_anywhere(self._reader, collection, size, ranges)
-        return scattered.few(ranges) if self._sorted[stream.name] else ()
+        # What is read slowly may not be read before the instant passes; then it was in vain.
+        is_slow = self._restraint.bandwidth is not None
+        helps = scattered.may_help(size) and not (entry.definition.has_collation or is_slow)
+        self._sorted_here[stream.name] = helps and scattered.lies_anywhere(self._reader, collection, size, ranges)
+        return scattered.few(ranges) if self._sorted_here[stream.name] else ()
 
     def _as_they_lie(self, stream: StreamInfo, collection: Collection, part: KeyRange) -> Iterator[Documents] | None:
         """The documents of a part, in order all the same; None where they are to be had by the index."""
         stretch = self._stretches.get(stream.name, {}).get(part)
         if stretch is not None:
             return laying.read(self._reader, collection, part, stretch)
-        if part.together and self._sorted.get(stream.name):
+        if part.together and self._sorted_here.get(stream.name):
             return scattered.read(self._reader, collection, part)
         return None
 
     def _by_index(self, stream: StreamInfo) -> None:
         """From now on."""
         self._stretches.pop(stream.name, None)
-        self._sorted[stream.name] = False
+        self._sorted_here[stream.name] = False
 
     def _note_end(self, entry: Entry) -> None:
         with translated(self._uri, f"reading {entry.name}"):
@@ -276,7 +281,7 @@ def _opened(
     """A view of the same instant, for its chunks only."""
     view = MongoView(connect(uri), uri, frozen, lambda: (), names=names, restraint=restraint)
     view._stretches.update(stretches)
-    view._sorted.update(sorted_here)
+    view._sorted_here.update(sorted_here)
     return view
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import IO, NamedTuple
 
 from drtool.sources.redis.records import HEAD
-from drtool.sources.sorting.files import flush, new_file, write
+from drtool.sources.sorting.files import discard, flush, new_file, write
 from drtool.sources.sorting.merging import Sorted
 from drtool.sources.sorting.runs import Runs
 
@@ -90,4 +90,4 @@ class Order:
         """Give up the files. Safe to call twice."""
         self._runs.close()
         if self._large is not None:
-            self._large.close()
+            discard(self._large)

@@ -42,6 +42,12 @@ def flush(file: IO[bytes]) -> None:
         file.flush()
 
 
+def discard(file: IO[bytes]) -> None:
+    """Give up a file, and what is in it: that not all of it was written is of no concern any more."""
+    with contextlib.suppress(OSError):
+        file.close()
+
+
 @contextlib.contextmanager
 def _kept() -> Iterator[None]:
     try:

@@ -525,6 +525,7 @@ def test_parts_that_never_join_are_an_error(host: Host) -> None:
 _operation = st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(0, 300), st.none() | st.integers(1, 700))
 
 
+@pytest.mark.heavy
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batches=st.lists(st.lists(_operation, max_size=25), min_size=2, max_size=4),

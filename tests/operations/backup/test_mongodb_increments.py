@@ -204,6 +204,7 @@ def _transaction(client: Client, database: str) -> None:
             client[database].a.update_one({"_id": number}, {"$set": {"t": 1}}, session=session)
 
 
+@pytest.mark.heavy
 def test_a_server_with_a_short_window(tmp_path: Path) -> None:
     """The server itself gives up the instant: readers are held up until it does."""
     options = ServerOptions(replica_set="short", parameters={"minSnapshotHistoryWindowInSeconds": "1"})
@@ -245,6 +246,7 @@ def _let_pass(client: Client, view: MongoView) -> None:
             return
 
 
+@pytest.mark.heavy
 def test_an_overlay_is_replayed(site: Site, client: Client, database: str) -> None:
     """Faster than it can be read: what happened meanwhile travels along, and a restore does it again."""
     chance = random.Random(9)

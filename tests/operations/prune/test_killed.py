@@ -74,6 +74,7 @@ def _copies(used: Made) -> Iterator[tuple[Made, Mortal]]:
         yield replace(used, storage=store, local=used.local.parent / f"copy{number}"), store
 
 
+@pytest.mark.heavy
 def test_whenever_it_is_killed_the_next_one_finishes(used: Made) -> None:
     before = read_all(used)
     copies = _copies(used)

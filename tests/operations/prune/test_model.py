@@ -236,5 +236,6 @@ def test_a_collector_that_leaves_out_a_step_is_found_out(begun: World, make: Cal
     assert any("lost chunk" in _loss(make, begun, order) for order in _orders())
 
 
+@pytest.mark.heavy
 def test_in_every_order_of_a_backup_and_a_collector_nothing_is_lost(begun: World) -> None:
     assert {order: _loss(Collector, begun, order) for order in _orders()} == dict.fromkeys(_orders(), "")

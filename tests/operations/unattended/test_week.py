@@ -143,6 +143,7 @@ def week(tmp_path: Path) -> Iterator[_Week]:
         yield _Week(host, receiver, switch, _berlin(19, 0, 30))
 
 
+@pytest.mark.heavy
 def test_a_week(week: _Week) -> None:
     on_time, late = timedelta(0), timedelta(minutes=90)
     backup, failed = 'drtool_last_run_success{job="nightly",stage="backup"}', "failed/backup/nightly"

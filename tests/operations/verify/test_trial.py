@@ -88,6 +88,7 @@ def test_records_that_get_lost_on_the_way(origin: Site) -> None:
     assert re.search(rf"{_database(origin)}\.c0: \d+ of \d+", line["problems"][0]["message"])
 
 
+@pytest.mark.heavy
 def test_a_sandbox_that_dies_says_nothing_about_the_snapshot(origin: Site) -> None:
     origin.ok("verify", "--level", "restored")
     with mock.patch.object(MongoTarget, "load", side_effect=UnreachableError("it has gone")):

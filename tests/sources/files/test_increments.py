@@ -99,6 +99,7 @@ _operation = st.tuples(
 )
 
 
+@pytest.mark.heavy
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batches=st.lists(st.lists(_operation, max_size=8), min_size=2, max_size=4),

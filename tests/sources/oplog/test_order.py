@@ -183,6 +183,13 @@ def test_equal_numbers_are_equal_whatever_their_type(one: object, other: object)
     assert sort_key(key(one)) == sort_key(key(other)) is not None
 
 
+def test_what_is_damaged_has_no_order() -> None:
+    damaged = b"\x05" + int32(-1) + b"\0"
+    assert sort_key(damaged) is None
+    assert sort_keys([damaged, damaged]) is None
+    assert sort_key(b"\x04" + document((0x10, "0", int32(1)))) is None
+
+
 @pytest.mark.parametrize("value", [Regex("a"), Code("f"), Code("f", {}), {"a": Regex("a")}, {"a": [Code("f")]}])
 def test_of_other_types_no_order_is_claimed(value: object) -> None:
     assert sort_key(key(value)) is None

@@ -75,7 +75,7 @@ def test_records_and_chunks_are_those_of_the_simple_way(
     rule = CutRule(bytes(32), (1 << 64) >> marks)
     with (
         mock.patch.object(spool, "_RUN_BYTES", run),
-        mock.patch.multiple(runs, _KEY_BYTES=1, _BLOCK_BYTES=block),
+        mock.patch.multiple(runs, _KEY_BYTES=1, _BLOCK_BYTES=block, _MOST_RUNS=3),
         mock.patch.object(walking, "PART_BYTES", part),
         mock.patch.object(reading, "PART_BYTES", part),
         mock.patch("drtool.sources.redis.records.PART_BYTES", part),
@@ -167,7 +167,7 @@ def test_the_file_of_an_unfinished_value_does_not_grow_with_the_dump() -> None:
 
 
 def test_of_equal_keys_the_last_counts() -> None:
-    small = mock.patch.object(runs, "_BLOCK_BYTES", 40)
+    small = mock.patch.multiple(runs, _BLOCK_BYTES=40, _MOST_RUNS=4)
     with mock.patch.object(spool, "_RUN_BYTES", 700), small, closing(spool.Order()) as order:
         for number in range(100):
             order.add(0, {b"%d" % (number % 7): b"%d" % number, b"only %d" % number: b"x"}, {0}, 0)

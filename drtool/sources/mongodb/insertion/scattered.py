@@ -21,7 +21,7 @@ from drtool.sources.sorting.files import NotKeptError, room
 from drtool.sources.sorting.runs import Runs
 
 #: What is smaller is soon read in any order. What is larger may not be read before its instant has passed away, and
-#: then it was in vain; and memory grows with it.
+#: then it was in vain.
 _LEAST_BYTES, _MOST_BYTES = 256_000_000, 20_000_000_000
 #: The least share of it that the server would have to have in its cache.
 _CACHED = 0.5
@@ -29,7 +29,7 @@ _CACHED = 0.5
 _NEIGHBOURS, _PLACES = 40, 8
 #: A page of WiredTiger's holds about so much; records that lie so many pages apart are none that share one.
 _PAGE_BYTES, _PAGES_APART = 32_768, 4
-#: Others need room, too, and what is taken for a while shall not fill a disk.
+#: Runs that are merged before they are read take twice the room.
 _SHARE_OF_ROOM = 0.5
 _RUN_BYTES = 8_000_000
 #: Where so many ranges are asked for there are readers for two scans, which look at everything and send a half each:

@@ -17,7 +17,7 @@ from drtool.sources.mongodb.keys import MAX_KEY, elements, int32
 #: After every encoding.
 HIGHEST = b"\xff"
 _OBJECT_ID, _BOOLEAN = b"\x07", b"\x08"
-_BINARY = 0x05
+_ARRAY, _BINARY = 0x04, 0x05
 _NOT_A_NUMBER, _NEGATIVE, _ZERO, _POSITIVE = b"\0", b"\1", b"\2", b"\3"
 _END = b"\0"
 _INFINITY = b"\xff"
@@ -35,14 +35,15 @@ def sort_key(key: bytes) -> bytes | None:
     """
     if key[:1] == _OBJECT_ID:
         return key
-    return _encoded(key[0], key, 1) if key else None
+    # An array is no _id that a server takes; one that holds it all the same has its members in the index.
+    return _encoded(key[0], key, 1) if key and key[0] != _ARRAY else None
 
 
 def sort_keys(keys: Sequence[bytes]) -> list[bytes] | None:
     """`sort_key` of each; None where one has none. Quick where all are binary and equally long, as UUIDs are."""
     heads = {key[:5] for key in keys}
-    if len(heads) == 1 and keys[0][:1] == bytes((_BINARY,)):
-        code = _BRACKETS[_BINARY][0] + int32(keys[0], 1).to_bytes(4)
+    if len(heads) == 1 and keys[0][:1] == bytes((_BINARY,)) and (length := int32(keys[0], 1)) >= 0:
+        code = _BRACKETS[_BINARY][0] + length.to_bytes(4)
         return [code + key[5:] for key in keys]
     found = [encoded for key in keys if (encoded := sort_key(key)) is not None]
     return found if len(found) == len(keys) else None
@@ -75,8 +76,10 @@ def _terminated(text: bytes) -> bytes:
     return text.replace(b"\0", b"\0\xff") + _END
 
 
-def _binary(raw: bytes, at: int) -> bytes:
+def _binary(raw: bytes, at: int) -> bytes | None:
     length = int32(raw, at)
+    if length < 0:
+        return None  # it is damaged
     return length.to_bytes(4) + raw[at + 4 : at + 5 + length]
 
 
@@ -168,7 +171,7 @@ _BRACKETS: dict[int, tuple[bytes, Callable[[bytes, int], bytes | None]]] = {
     0x02: (_STRING, _text),
     0x0E: (_STRING, _text),  # symbol
     0x03: (b"\6\1", _document),
-    0x04: (b"\6\2", _array),
+    _ARRAY: (b"\6\2", _array),
     _BINARY: (b"\6\3", _binary),
     0x07: (_OBJECT_ID, _as_it_is(12)),
     0x08: (_BOOLEAN, _as_it_is(1)),

@@ -68,6 +68,7 @@ def test_the_snapshot_is_that_of_one_process(site: Site, client: Client, filled:
     assert {**restored, "system.views": ""} == {**original, "system.views": ""}  # it names the database
 
 
+@pytest.mark.heavy
 def test_later_backups_have_none(site: Site) -> None:
     with helped(), mock.patch.object(Helpers, "__init__", autospec=True, side_effect=Helpers.__init__) as made:
         site.backup()
@@ -109,6 +110,7 @@ def test_the_instant_moves_away(site: Site, client: Client, filled: str) -> None
     assert all(each["ok"] for each in site.ok("verify", "--level", "readable")[:-1])
 
 
+@pytest.mark.heavy
 def test_with_access_control(tmp_path: Path) -> None:
     real = MongoView.elsewhere
     with guarded_set(find_mongod()) as guarded, guarded.connect() as root, guarded.user("backup") as uri:

@@ -159,6 +159,7 @@ def helpers() -> Iterator[Helpers]:
         yield made
 
 
+@pytest.mark.heavy
 @settings(max_examples=8, deadline=None)
 @given(
     st.lists(st.integers(2, 300_000) | st.sampled_from((2 * SLOT_BYTES, 5 * SLOT_BYTES)), max_size=4),
