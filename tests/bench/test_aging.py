@@ -48,6 +48,7 @@ def test_its_chains_are_whole(repository: Repository, aged: tuple[Path, Aged]) -
     assert {found.level for found in levels.values()} >= {Level.LISTED, Level.READABLE, Level.RESTORED}
 
 
+@pytest.mark.heavy
 def test_its_snapshots_have_all_that_they_name(repository: Repository, aged: tuple[Path, Aged]) -> None:
     assert repository.refresh_index() == []
     sizes = {info.name: info.size for info in repository.storage.list("packs/")}

@@ -90,6 +90,7 @@ def test_samples_do_not_raise_the_level(taken: Site) -> None:
     assert taken.ok("snapshots")[0]["level"] == "intact"
 
 
+@pytest.mark.heavy
 def test_shares_cover_everything(site: Site, client: Client, database: str) -> None:
     fill(client, database, megabytes=6)
     with small_packs():

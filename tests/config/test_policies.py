@@ -44,6 +44,7 @@ def test_those_that_come_with_drtool() -> None:
         assert f"drtool retention simulate {name} " in text
 
 
+@pytest.mark.heavy
 def test_a_wheel_holds_them(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()

@@ -27,6 +27,8 @@ from tests.format.objects import KINDS, names, read_sealed
 from tests.format.reader import Repository, Snapshot, Stream
 from tests.servers.mongod import shared
 
+pytestmark = pytest.mark.heavy
+
 RAW = bson.CodecOptions(document_class=RawBSONDocument)
 MAY_BE_IMPORTED = {"cryptography", "blake3", "xxhash", "zstandard", "tests"}
 

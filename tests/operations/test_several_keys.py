@@ -38,6 +38,7 @@ def _host(site: Site, name: str, key: Path) -> Site:
     return replace(site, directory=keys, keys=keys, url=str(site.store), has_identity=False).write_config()
 
 
+@pytest.mark.heavy
 def test_two_hosts_and_two_people(site: Site, client: Client, database: str) -> None:
     fill(client, database)
     site.backup()

@@ -219,6 +219,7 @@ def _fill(path: Path, first: int) -> None:
     cache.close()
 
 
+@pytest.mark.heavy
 def test_two_processes_share_a_cache(tmp_path: Path) -> None:
     path = tmp_path / "index.sqlite"
     context = multiprocessing.get_context("spawn")

@@ -93,6 +93,7 @@ def _changes(zone: str, year: int) -> list[datetime]:
     return [hour for hour, (one, other) in zip(hours, pairwise(offsets), strict=False) if one != other]
 
 
+@pytest.mark.heavy
 @settings(max_examples=30, deadline=None)
 @given(
     expression=st.sampled_from((*NAMED, *HOURLY)),

@@ -39,6 +39,7 @@ def test_runs_are_the_chunk_in_pieces_that_fit(contents: list[bytes]) -> None:
         assert len(run) == LIMIT_RECORDS or sum(map(len, run)) + len(following[0]) > LIMIT_BYTES
 
 
+@pytest.mark.heavy
 def test_more_records_than_go_into_a_command(replica_set: Server, client: Client, database: str) -> None:
     count = 25_000
     client[database].c.insert_many([{"_id": 0}])

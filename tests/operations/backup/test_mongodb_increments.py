@@ -285,6 +285,7 @@ def test_an_overlay_is_replayed(site: Site, client: Client, database: str) -> No
         assert site.backup()["incremental"]
 
 
+@pytest.mark.heavy
 def test_an_exported_overlay_is_plain(site: Site, client: Client, database: str, tmp_path: Path) -> None:
     """Who takes entries as they are gets the same: names that meant something else meanwhile, collections gone."""
     base = client[database]

@@ -93,6 +93,7 @@ def test_nothing_is_copied_twice(far: Place, other: Site) -> None:
     assert (one["state"], two["state"]) == ("there", "there")
 
 
+@pytest.mark.heavy
 def test_what_was_lost_there_is_stored_anew(far: Place, other: Site) -> None:
     far.copied(far.site.snapshots()[0])
     largest = max(far.second.glob("packs/*/*"), key=lambda path: path.stat().st_size)

@@ -66,6 +66,7 @@ def test_packs_that_were_there_are_locked_anew(place: Place, vault: CopySettings
         assert longer - until > timedelta(days=1.5)
 
 
+@pytest.mark.heavy
 def test_nothing_new_rests_on_what_somebody_replaced(place: Place, vault: CopySettings) -> None:
     settings = load_config(place.site.config).repository
     first, second = place.site.snapshots()

@@ -43,6 +43,7 @@ def operation(second: int) -> Goal:
 own = st.lists(st.integers(1, 3), max_size=5)
 
 
+@pytest.mark.heavy
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(1, 3), max_size=6), own, own, st.integers(1, 3))
 def test_where_they_part(shelf: Shelf, common: list[int], one: list[int], other: list[int], size: int) -> None:

@@ -181,6 +181,7 @@ class _Dying:
         return call if callable(value) else value
 
 
+@pytest.mark.heavy
 def test_killed_at_any_step_it_is_finished_by_the_next_run(shelf: History, tmp_path: Path) -> None:
     died, steps = True, 0
     while died:

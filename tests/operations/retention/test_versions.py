@@ -52,6 +52,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
     storage.close()
 
 
+@pytest.mark.heavy
 def test_versions(store: Storage, tmp_path: Path) -> None:
     locking = _Locking(store)
     with ExitStack() as stack:
