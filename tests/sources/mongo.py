@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import uuid
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import bson
@@ -65,6 +66,17 @@ def unique_database(client: Client) -> str:
 def source_of(uri: str, *databases: str, **options: Any) -> MongoSource:
     """A source of these databases."""
     return MongoSource("app", uri=uri, databases=databases, **options)
+
+
+def together_in_two_views(source: MongoSource, stream_name: str, parts: int) -> list[list[bool]]:
+    """Of the first view of a run and of the next: which ranges of a stream hold ``together``."""
+    found = []
+    with closing(source.prepare(None)) as prepared:
+        for _ in range(2):
+            with closing(prepared.freeze()) as view:
+                [stream] = [each for each in view.streams() if each.name == stream_name]
+                found.append([part.together for part in view.split(stream, parts)])
+    return found
 
 
 def plan_renamed(source: Source, copies: dict[str, Copy], *pairs: str, marker: str = "m") -> RestorePlan:

@@ -25,7 +25,7 @@ from drtool.sources.mongodb.sessions import Restraint
 from drtool.sources.mongodb.view import MongoView
 from drtool.sources.reading import WHOLE, Consistency, KeyRange, ReadAgainError, StreamInfo
 from tests.sources.contract import read_parts, rule_of
-from tests.sources.mongo import Client, Document, document, int32, source_of
+from tests.sources.mongo import Client, Document, document, int32, source_of, together_in_two_views
 
 _PART_BYTES = 200_000
 
@@ -295,12 +295,7 @@ def test_other_ids(replica_set: Server, client: Client, database: str, ids: list
 def test_later_views_of_a_run_keep_what_they_read(replica_set: Server, client: Client, database: str) -> None:
     _fill(client, database, [ObjectId(each) for each in _ids(_COUNT)])
     source = source_of(replica_set.uri, database, part_bytes=_PART_BYTES)
-    with closing(source.prepare(None)) as prepared:
-        together = []
-        for _ in range(2):
-            with closing(prepared.freeze()) as view:
-                [stream] = [each for each in view.streams() if each.name == f"{database}.c"]
-                together.append([part.together for part in view.split(stream, 4)])
+    together = together_in_two_views(source, f"{database}.c", 4)
     assert all(together[0])
     assert not any(together[1])
 

@@ -21,7 +21,7 @@ from drtool.sources.mongodb.view import MongoView
 from drtool.sources.reading import WHOLE, KeyRange, ReadAgainError, StreamInfo
 from drtool.sources.sorting import runs
 from tests.sources.contract import read_parts, rule_of
-from tests.sources.mongo import Client, source_of
+from tests.sources.mongo import Client, source_of, together_in_two_views
 
 _PART_BYTES, _COUNT = 200_000, 6_000
 
@@ -158,12 +158,7 @@ def test_another_order_than_that_of_the_bytes(replica_set: Server, client: Clien
 def test_later_views_of_a_run_keep_what_they_read(replica_set: Server, client: Client, database: str) -> None:
     _fill(client, database, _uuids())
     source = source_of(replica_set.uri, database, part_bytes=_PART_BYTES)
-    with closing(source.prepare(None)) as prepared:
-        together = []
-        for _ in range(2):
-            with closing(prepared.freeze()) as view:
-                [stream] = [each for each in view.streams() if each.name == f"{database}.c"]
-                together.append([part.together for part in view.split(stream, 8)])
+    together = together_in_two_views(source, f"{database}.c", 8)
     assert all(together[0])
     assert not any(together[1])
 

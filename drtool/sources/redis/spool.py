@@ -6,13 +6,12 @@ for them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, NamedTuple
 
 from drtool.sources.redis.records import HEAD
-from drtool.sources.sorting.files import discard, flush, new_file, write
+from drtool.sources.sorting.files import discard, flush, new_file, read, write
 from drtool.sources.sorting.merging import Sorted
 from drtool.sources.sorting.runs import Runs
 
@@ -84,7 +83,7 @@ class Order:
     def part_of(self, place: Place, start: int, end: int) -> bytes:
         """These bytes of a large value."""
         assert self._large is not None
-        return os.pread(self._large.fileno(), end - start, place.offset + start)
+        return read(self._large, end - start, place.offset + start)
 
     def close(self) -> None:
         """Give up the files. Safe to call twice."""

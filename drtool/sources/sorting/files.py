@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -46,6 +47,12 @@ def discard(file: IO[bytes]) -> None:
     """Give up a file, and what is in it: that not all of it was written is of no concern any more."""
     with contextlib.suppress(OSError):
         file.close()
+
+
+def read(file: IO[bytes], length: int, offset: int) -> bytes:
+    """What was flushed; from any thread."""
+    with _kept():
+        return os.pread(file.fileno(), length, offset)
 
 
 @contextlib.contextmanager

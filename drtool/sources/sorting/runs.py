@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import marshal
-import os
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import IO
 
-from drtool.sources.sorting.files import discard, flush, new_file, write
+from drtool.sources.sorting.files import discard, flush, new_file, read, write
 from drtool.sources.sorting.merging import Sorted, merged
 
 #: What Python needs for a key and its record beside their bytes.
@@ -94,7 +93,7 @@ class Runs:
     def _run(self, blocks: array[int]) -> Iterator[Sorted]:
         assert self._file is not None
         for at in range(0, len(blocks), 2):
-            data = os.pread(self._file.fileno(), blocks[at + 1], blocks[at])
+            data = read(self._file, blocks[at + 1], blocks[at])
             yield marshal.loads(data)  # noqa: S302 - a file of our own
 
 
